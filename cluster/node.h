@@ -1,0 +1,179 @@
+/* One member of the cluster: forms it, leads or follows, and brings commands into the log.
+ *
+ *   start      alone: bootstraps itself. With peers: asks them all; when all are new (or forming)
+ *              they bootstrap the same configuration; when one is formed already and this directory
+ *              is empty, the node ends with a sentence (docs/operations.md).
+ *   a command  node_send: here when this node leads, else forwarded to the leader, and again when
+ *              the leader changes or keeps silent, always with the same command id, until
+ *              FORWARD_DEADLINE_MS. The answer comes when THIS node has applied it, with its number.
+ *   an event   on_event, on every node, in log order, exactly once a run; also for what the store has
+ *              not yet at start. Events that the store has are not told again.
+ *   durable    the domain thread tells what the store has on disk (node_durable)
+ *   stop       gives leadership away first, if it has it
+ *
+ * Everything happens in one loop, the domain thread's. Bytes from other nodes are believed only
+ * after the handshake of transport.h; commands from them are checked again here.
+ *
+ * Failures of the disk end the process: on_fatal does not return.
+ */
+#pragma once
+#include <uv.h>
+
+#include "base/histogram.h"
+#include "base/limits.h"
+#include "chat/chat.h"
+#include "cluster/presence.h"
+#include "store/data_dir.h"
+#include "store/event_store.h"
+
+struct node;
+
+struct peer { /* one of the `peers` line */
+    char name[NODE_NAME_MAX + 1];
+    char address[ADDRESS_MAX + 1]; /* host:port */
+};
+
+/* "tea-1=10.0.0.11:7000, tea-2=..." into at most PEERS_MAX peers, sorted by name. 0 or ERR_CONFIG
+ * with what is wrong (syntax, a name or an address twice, too many). Pure. */
+int peers_parse(struct peer *peers, size_t *peers_count, struct slice line, struct errmsg *errmsg);
+
+enum answer_kind {
+    ANSWER_ACCEPTED, /* in the log, applied here: number, index, at_ms */
+    ANSWER_REFUSED,  /* definitely not, and never: refusal (and wait_ms for too_fast) */
+    ANSWER_UNKNOWN,  /* may be, or may come to be, in the log */
+    ANSWER_RETRY     /* look in the store again, and send it again with a newer unseen_up_to */
+};
+
+struct answer {
+    enum answer_kind kind;
+    enum chat_refusal refusal;
+    uint32_t wait_ms;
+    uint64_t number, index;
+    int64_t at_ms;
+};
+
+struct command_request { /* first member of the caller's; stays until its on_answer */
+    struct send_message command; /* slices stand on the caller's memory */
+    void (*on_answer)(struct command_request *request, const struct answer *answer);
+    /* the rest is the node's */
+    struct command_request *next, *prev; /* others with the same id; and queues */
+    UT_hash_handle hh;
+    uint64_t deadline_ms, again_ms, sent_term, started_ns;
+    int state;
+};
+
+struct barrier_request { /* first member of the caller's; stays until its on_barrier */
+    /* status 0: everything that was accepted anywhere before node_barrier was called is applied
+     * here. ERR_NO_LEADER or ERR_TIMEOUT (5 s): no such promise. */
+    void (*on_barrier)(struct barrier_request *request, int status);
+    struct barrier_request *next, *prev;
+    uint64_t deadline_ms, again_ms, id, target;
+    int state;
+};
+
+enum member_state { MEMBER_AWAY, MEMBER_FOLLOWER, MEMBER_CANDIDATE, MEMBER_LEADER,
+                    MEMBER_CATCHING_UP };
+
+struct member_status {
+    char name[NODE_NAME_MAX + 1], address[ADDRESS_MAX + 1], http[URL_MAX + 1], version[16];
+    bool is_voter, is_self;
+    enum member_state state;
+    bool known;               /* it has told us something, ever; else the figures below are empty */
+    uint64_t away_ms;         /* since it was heard last */
+    uint64_t number, applied_index, browsers, disk_bytes, uptime_ms;
+    double rtt_ms;            /* NaN = not measured; always so for self */
+    uint64_t messages_in, messages_out;
+};
+
+struct cluster_status {
+    char name[64];
+    bool is_forming;           /* before the first bootstrap; waiting_for says for whom */
+    char waiting_for[NODE_NAME_MAX + 1];
+    char leader[NODE_NAME_MAX + 1]; /* empty = none known */
+    char voted_for[NODE_NAME_MAX + 1];
+    bool is_leader, is_ready;  /* ready: accepts commands as leader, or follows one and is level */
+    uint64_t raft_id, term, leader_changes;
+    uint64_t last_index, stored_index, commit_index, applied_index, snapshot_index, first_index;
+    uint64_t pending;          /* commands queued, in flight or forwarded */
+    uint64_t last_contact_ms;  /* since the leader was heard; 0 on the leader */
+    uint64_t behind;           /* events, against the highest number that any node has told */
+    uint64_t guard_trimmed, guard_dropped;
+    size_t members_count, voters, voters_up;
+    struct member_status members[PEERS_MAX];
+    struct histogram commit; /* accepted by the leader to applied there; leader only */
+    struct histogram fsync;  /* raft's writes */
+    uint64_t results[5];     /* commands of this node: committed, refused, no_leader, unknown,
+                              * duplicate */
+};
+
+enum cluster_event_kind { CLUSTER_ELECTED, CLUSTER_AWAY, CLUSTER_BACK, CLUSTER_LOST_LEADER,
+                          CLUSTER_FORMED, CLUSTER_TRANSFERRED };
+
+struct cluster_event { /* for "What happened" */
+    int64_t at_ms; /* wall clock */
+    enum cluster_event_kind kind;
+    char node[NODE_NAME_MAX + 1];
+    uint64_t term;
+    uint64_t took_ms; /* elected: since the old leader went silent; 0 = unknown */
+};
+
+struct node_handler {
+    void *owner;
+    /* The node's own reference is only lent. */
+    void (*on_event)(void *owner, const struct message_sent *event, struct shared *bytes);
+    /* After the last event of a raft entry, also of one without events. The store may commit up to
+     * here. */
+    void (*on_entry)(void *owner, uint64_t index);
+    /* Role, leader, members' states or readiness changed: worth a look at node_status now. */
+    void (*on_change)(void *owner);
+    void (*on_cluster_event)(void *owner, const struct cluster_event *event);
+    /* Must end the process: exit_code 1 (failed while running), 3 (data not usable), 4 (cannot
+     * bind). Does not return. */
+    void (*on_fatal)(void *owner, int exit_code, const char *sentence);
+};
+
+struct node_options {
+    uv_loop_t *loop;
+    struct node_handler handler;
+    struct chat *chat;      /* the caller's; from now on the node applies to it */
+    struct data_dir *dir;   /* open; the node marks its state */
+    struct event_meta meta; /* of the event store as it was taken up into `chat` */
+    const char *name, *cluster_name, *listen, *advertise, *http_url, *version;
+    const struct peer *peers; /* sorted, with this node among them; 0 = alone */
+    size_t peers_count;
+    struct slice secret;
+    unsigned heartbeat_ms, election_timeout_ms;
+};
+
+/* The id of a cluster of that name with these founders: the first 16 bytes of SHA-256(name, sorted
+ * peers line). Pure. */
+void cluster_id_of(uint8_t id[16], const char *cluster_name, const struct peer *peers,
+                   size_t peers_count);
+
+/* 0 when it is on its way (forming may take until all peers are up); ERR_BIND, ERR_DATA, ERR_IO. The
+ * strings of the options must live as long as the node. */
+int node_start(struct node **out, const struct node_options *options, struct errmsg *errmsg);
+
+/* Hands over leadership (at most one election timeout), closes raft and the links, then on_stopped;
+ * the node is freed before. Waiting requests are answered UNKNOWN or ERR_CLOSED. */
+void node_stop(struct node *node, void (*on_stopped)(void *owner), void *owner);
+
+void node_send(struct node *node, struct command_request *request);
+void node_barrier(struct node *node, struct barrier_request *request);
+
+/* The store thread has everything up to this number on disk. */
+void node_durable(struct node *node, uint64_t number);
+/* What a store transaction may write down as the mark that raft's own log had reached. */
+uint64_t node_raft_durable(const struct node *node);
+
+/* For the other nodes' status. Told with the next beat. */
+void node_set_browsers(struct node *node, uint64_t browsers, uint64_t disk_bytes);
+
+/* The cluster's presence, kept by the node; the domain thread enters and leaves its pages there. */
+struct presence *node_presence(struct node *node);
+
+void node_status(const struct node *node, struct cluster_status *status);
+
+/* Gives leadership to `name` or, NULL, to the most up-to-date voter. 0 when begun; ERR_NOT_FOUND,
+ * ERR_DENIED (not the leader), ERR_BUSY. */
+int node_transfer(struct node *node, const char *name);

@@ -1,0 +1,48 @@
+/* A node's directory: who may use it, and whose it is.
+ *
+ *   LOCK      an flock for as long as a process uses the directory
+ *   VERSION   text, one "key value" a line: format, node, id (raft's, hex), cluster (hex),
+ *             state (forming | formed); written to a new file, synced, renamed
+ *   secret    a lone node's, 0600, made by it
+ *   raft/     the log, libraft's
+ *   history/  the event store
+ *
+ * The directory is 0700 and refused when group or others can reach it. All of it happens at start
+ * and at forming, on one thread.
+ */
+#pragma once
+#include "base/err.h"
+#include "base/limits.h"
+
+enum { DATA_DIR_FORMAT = 1 };
+
+enum data_dir_state {
+    DATA_DIR_EMPTY,   /* no VERSION, nothing inside: a first start */
+    DATA_DIR_FORMING, /* agreed to form a cluster, raft may or may not have begun */
+    DATA_DIR_FORMED
+};
+
+struct data_dir {
+    char path[256];
+    int lock_fd;
+    enum data_dir_state state;
+    char node[NODE_NAME_MAX + 1];
+    uint64_t raft_id;
+    uint8_t cluster[16];
+};
+
+/* Makes the directory if absent, locks it, reads VERSION. `node` is the name it must belong to.
+ * 0; ERR_BUSY when another process holds it; ERR_DATA for another node's directory, a newer format,
+ * a VERSION that is not one, or files without a VERSION; ERR_DENIED for its mode; ERR_IO. */
+int data_dir_open(struct data_dir *dir, const char *path, const char *node, struct errmsg *errmsg);
+void data_dir_close(struct data_dir *dir);
+
+/* Writes VERSION durably with a new state (and the id and cluster set in *dir). 0 or ERR_IO. */
+int data_dir_mark(struct data_dir *dir, enum data_dir_state state, struct errmsg *errmsg);
+
+/* "PATH/name" into out; asserts that it fits. */
+void data_dir_path(const struct data_dir *dir, const char *name, char *out, size_t size);
+
+/* Bytes free for us on its file system, and bytes of the files below `name`. */
+uint64_t data_dir_free_bytes(const struct data_dir *dir);
+uint64_t data_dir_used_bytes(const struct data_dir *dir, const char *name);

@@ -1,0 +1,109 @@
+/* One browser's connection, from accept to close.
+ *
+ *      request          101 written        close frame         out is empty
+ *  HTTP -------> UPGRADING ------> WEBSOCKET ------> DRAINING ------------> CLOSED
+ *    +---------------+-----------------+----- error, timeout ------------------+
+ *
+ * A connection belongs to one web thread, and so does its server (struct conn_server): the limits,
+ * what every answer carries, and whom to call. What is queued on a connection in one turn of the
+ * loop leaves in one writev at the end of that turn; queued bytes are shared, by reference. A
+ * browser that does not read is closed with 4000 when CONN_OUT_MAX bytes or CONN_OUT_FRAMES_MAX
+ * frames wait for it, or after CONN_STALLED_MS without progress.
+ *
+ * An idle WebSocket connection is small (no buffer, no parser, no frame context).
+ */
+#pragma once
+#include <uv.h>
+
+#include "web/http.h"
+#include "web/ws.h"
+
+struct conn;
+
+enum conn_end { /* why a connection ended; the label of websocket_closed_total */
+    CONN_END_CLIENT,   /* the other side closed, or went away */
+    CONN_END_SLOW,     /* 4000 */
+    CONN_END_PROTOCOL, /* 1002, 1003, 1007, 1008, 1009; bad HTTP */
+    CONN_END_DRAIN,    /* 1012 */
+    CONN_END_IDLE,     /* deadlines, silence */
+    CONN_END_LIMIT,    /* too many */
+    CONN_ENDS
+};
+
+struct conn_counters { /* of one thread; read by it alone */
+    uint64_t http_requests, http_bad;
+    uint64_t opened, closed[CONN_ENDS]; /* WebSockets */
+    uint64_t connections, websockets;   /* now */
+    uint64_t received_bytes, sent_bytes, sent_frames, writes;
+    uint64_t queued_bytes; /* now */
+};
+
+struct conn_handler { /* all are called in the loop of the thread, as its caller's last act */
+    void *owner;
+    /* A complete request. Answer it with http_respond now or later. While it is not answered the
+     * connection may end: on_closed tells. */
+    void (*on_request)(void *owner, struct conn *conn, const struct http_request *request);
+    /* A well-formed WebSocket upgrade for `request->path`. Return 0 to accept it (and set conn_user),
+     * or the HTTP status with which it is refused (its body is the status's words). */
+    int (*on_upgrade)(void *owner, struct conn *conn, const struct http_request *request);
+    /* A whole text message of valid UTF-8. */
+    void (*on_message)(void *owner, struct conn *conn, struct slice text);
+    /* Once for each connection that was handed to on_request (and not answered yet) or accepted by
+     * on_upgrade; the connection must not be used afterwards. */
+    void (*on_closed)(void *owner, struct conn *conn, enum conn_end end);
+};
+
+struct conn_limits {
+    uint64_t connections_max;     /* of this thread */
+    uint32_t per_address_max;     /* of this thread; 0 = off */
+    size_t out_max;               /* bytes; CONN_OUT_MAX unless set */
+    bool behind_proxy;            /* believe X-Forwarded-For */
+};
+
+struct conn_server;
+
+struct conn_server_options {
+    uv_loop_t *loop;
+    struct conn_handler handler;
+    struct conn_limits limits;
+    struct slice every; /* header lines for every answer, each with CRLF ("X-Livetea-Node: ..."),
+                         * copied */
+    bool admin;         /* conn_is_admin of its connections */
+};
+
+struct conn_server *conn_server_new(const struct conn_server_options *options);
+const struct conn_counters *conn_server_counters(const struct conn_server *server);
+
+/* Drains: idle HTTP connections end, WebSockets are closed with 1012 (at most `per_turn` a turn of
+ * the loop, 0 = all at once), later requests are answered with Connection: close. */
+void conn_server_drain(struct conn_server *server, unsigned per_turn);
+/* Ends all connections at once; on_stopped when the last is gone, then the server is freed. */
+void conn_server_stop(struct conn_server *server, void (*on_stopped)(void *owner), void *owner);
+
+/* Takes an accepted connection (uv_accept is done inside). Called by listener. */
+void conn_accept(struct conn_server *server, uv_stream_t *listener);
+
+/* ---- one connection ---- */
+
+/* A pointer of the owner's. */
+void conn_set_user(struct conn *conn, void *user);
+void *conn_user(const struct conn *conn);
+
+/* The address at the other end ("192.0.2.1"), or the one a trusted proxy names. Borrowed. */
+struct slice conn_address(const struct conn *conn);
+bool conn_is_admin(const struct conn *conn);
+bool conn_is_websocket(const struct conn *conn);
+
+/* Queues a whole frame; takes its own reference. Nothing happens on a connection that is closing;
+ * one that cannot keep up is closed from within (on_closed comes in a later turn, never from
+ * inside of conn_send). */
+void conn_send(struct conn *conn, struct shared *frame);
+
+/* Queues one frame made of several pieces, sent one behind the other as if they were one. */
+void conn_send_pieces(struct conn *conn, struct shared *const pieces[], size_t pieces_count);
+
+/* Starts the closing handshake of a WebSocket, or ends an HTTP connection. on_closed comes later. */
+void conn_close(struct conn *conn, int code, enum conn_end end);
+
+/* The join came: the deadline for it is over. */
+void conn_joined(struct conn *conn);
