@@ -1,0 +1,38 @@
+/* Topics and who listens, within one web thread.
+ *
+ * A topic is what its readers see alike: a view, a shared model, and the hashes of what was last
+ * broadcast of it. topic_broadcast renders the shared holes (and the stream) once, encodes one frame,
+ * and gives the same bytes to every reader:
+ *
+ *     [null,null,"lv:lt","diff",{...}]
+ *
+ * A reader is subscribed in the same step in which its join is rendered from the shared model as it
+ * was last broadcast, so nothing falls between and nothing comes twice. Therefore: whoever changes
+ * the shared model broadcasts in the same step.
+ */
+#pragma once
+#include "live/view.h"
+
+struct live;
+struct live_host;
+
+struct topic {
+    const struct view *view;
+    void *shared;       /* the maker's */
+    uint64_t *hashes;   /* view->template->shared_slots of them */
+    struct live *readers; /* a list, through live->next_reader */
+    size_t readers_count;
+    struct shared *stream_json; /* the encoded stream of a join; NULL = make it when one comes */
+};
+
+/* The shared model must live as long as the topic. */
+void topic_init(struct topic *topic, const struct view *view, void *shared);
+/* No readers any more. */
+void topic_close(struct topic *topic);
+
+/* Renders and sends what changed in the shared model and what its stream list holds; true if anything
+ * was sent. `scratch` is the thread's buffer, reset here. */
+bool topic_broadcast(struct topic *topic, const struct live_host *host, struct buf *scratch);
+
+/* The stream's list grew or shrank: later joins encode it anew. */
+void topic_stream_changed(struct topic *topic);
