@@ -29,3 +29,7 @@ bool crypto_base64url_decode(struct buf *buf, struct slice text);
 
 /* FNV-1a of 64 bits: names, colours, hash tables; no protection against anybody. */
 uint64_t hash_fnv1a(struct slice text);
+/* For hash tables whose keys strangers choose: keyed with random bytes drawn once for the process,
+ * so that nobody can make keys that collide. It differs from run to run and from node to node:
+ * nothing that is written down or compared between nodes may depend on it. */
+uint64_t hash_keyed(const void *at, size_t len);

@@ -9,7 +9,8 @@ const uint64_t histogram_bounds_us[HISTOGRAM_BOUNDS] = {
 void histogram_add(struct histogram *histogram, uint64_t duration_us)
 {
     size_t place = 0;
-    while (place < HISTOGRAM_BOUNDS && duration_us > histogram_bounds_us[place]) place++;
+    while (place < HISTOGRAM_BOUNDS && duration_us > histogram_bounds_us[place])
+        place++;
     histogram->counts[place]++;
     histogram->count++;
     histogram->sum_us += duration_us;
@@ -17,7 +18,8 @@ void histogram_add(struct histogram *histogram, uint64_t duration_us)
 
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
-    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) into->counts[i] += from->counts[i];
+    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++)
+        into->counts[i] += from->counts[i];
     into->count += from->count;
     into->sum_us += from->sum_us;
 }
@@ -25,7 +27,8 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
 struct histogram histogram_since(const struct histogram *now, const struct histogram *before)
 {
     struct histogram since = *now;
-    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) since.counts[i] -= before->counts[i];
+    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++)
+        since.counts[i] -= before->counts[i];
     since.count -= before->count;
     since.sum_us -= before->sum_us;
     return since;

@@ -12,14 +12,15 @@
 void json_add_string(struct buf *buf, struct slice text);
 /* The inside of a string, without quotes: what stands between two pieces of one string. */
 void json_add_escaped(struct buf *buf, struct slice text);
-/* `"key":` with a comma before it unless the last byte is '{' , '[' or ':' or the buffer is empty. */
+/* `"key":` with a comma before it unless the last byte is '{' , '[' or ':' or the buffer is empty.
+ * The key is a literal that needs no escaping; NULL = none, for an element of an array. */
 void json_add_key(struct buf *buf, const char *key);
 void json_add_u64(struct buf *buf, const char *key, uint64_t value);
 void json_add_i64(struct buf *buf, const char *key, int64_t value);
 void json_add_bool(struct buf *buf, const char *key, bool value);
 void json_add_text(struct buf *buf, const char *key, struct slice value);
 void json_add_null(struct buf *buf, const char *key);
-/* With `decimals` digits behind the point; a NaN is written as null. */
+/* With `decimals` digits behind the point; a NaN or an infinity is written as null. */
 void json_add_double(struct buf *buf, const char *key, double value, int decimals);
 /* Time in RFC 3339. */
 void json_add_time(struct buf *buf, const char *key, int64_t wall_ms);

@@ -31,6 +31,12 @@ enum {
     API_MESSAGES_MAX = 500,
     API_WAIT_MAX_MS = 30 * 1000,
 
+    /* logs */
+    LOG_LINE_MAX = 8 * 1024,       /* bytes; what is longer is cut */
+    LOG_REPEATS_MAX = 5,           /* the same words from one thread in LOG_REPEATS_MS; then a count */
+    LOG_REPEATS_MS = 10 * 1000,
+    LOG_REPEATS_WATCHED = 16,      /* different words that a thread keeps count of */
+
     /* the event store */
     STORE_BATCH_EVENTS = 4096,
     STORE_BATCH_MS = 50,
@@ -60,6 +66,7 @@ enum {
     REF_MAX = 32,                  /* bytes of a ref or join_ref */
     TOPIC_MAX = 64,
     JSON_DEPTH_MAX = 16,
+    JSON_TEXT_MAX = 8 * 1024 * 1024, /* bytes of one JSON text, from anywhere */
     PARAMS_MAX = 64,               /* fields in one form */
     SEEN_HOLD_MS = 2000,           /* a join waits so long for what its page has seen */
     TOKEN_MAX = 1024,

@@ -9,8 +9,9 @@
  *
  * Any thread; a line is one write. As text
  *     14:02:11.490 info  cluster name=livetea members=3
- * or as JSON, ts level node msg first, then the keys. The same words from the same place more than
- * LOG_REPEATS_MAX times in 10 s are counted and told once.
+ * or as JSON, ts level node msg first, then the keys. The same words from one thread more than
+ * LOG_REPEATS_MAX times in LOG_REPEATS_MS are counted; the count is told with the first line that the
+ * thread writes after that time.
  */
 #pragma once
 #include <stdbool.h>
@@ -47,6 +48,6 @@ __attribute__((format(printf, 3, 4))) void log_line(enum log_level level, const 
         if (log_enabled(LOG_DEBUG)) log_line(LOG_DEBUG, words, __VA_ARGS__);                       \
     } while (0)
 
-/* Untrusted text made fit for a value: controls, quotes and non-ASCII escaped, cut at the size of
- * `out`. Returns out. */
+/* Untrusted text made fit for a value: in quotes, with controls, quotes and non-ASCII escaped as in
+ * JSON, cut at the size of `out` (at least 3). Returns out. */
 const char *log_quote(char *out, size_t size, struct slice text);

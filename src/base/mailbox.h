@@ -19,6 +19,7 @@ struct mailbox {
     uv_async_t doorbell;
     uv_mutex_t mutex; /* guards first and last, nothing else */
     struct mail *first, **last;
+    struct mail *taken; /* the receiver's: out of the queue, not delivered yet */
     void *owner;
     mail_fn on_mail;
 };
