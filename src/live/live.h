@@ -28,6 +28,7 @@ struct live_address { /* what a path shows */
     const struct view *view;
     char room[ROOM_MAX]; /* for a room's page; canonical */
     uint8_t room_len;
+    int hint; /* enum chat_refusal to show at first (a form without JavaScript was refused) */
 };
 
 enum live_find { LIVE_FOUND, LIVE_NOWHERE, LIVE_ELSEWHERE /* a full page load of `to` */ };
