@@ -1,0 +1,21 @@
+/* Commands on their way from a browser or a program to the domain thread, and their answers.
+ *
+ * First the id is looked for in this node's store: found, the answer is known at once. Else the
+ * command goes to the domain thread with the number up to which was looked. An answer "retry" (the
+ * look was too long ago) is not told: it is looked again, and sent again, with the same id.
+ */
+#pragma once
+#include "app/web_thread.h"
+
+/* A mail with copies of the command's texts; set viewer and ref, or on_answer and owner, then send
+ * it with commands_send. */
+struct command_mail *command_mail_new(struct web_thread *thread,
+                                      const struct send_message *command);
+
+/* Takes the mail. The answer comes later (never from inside) through on_answer or to the viewer. */
+void commands_send(struct web_thread *thread, struct command_mail *mail);
+/* The same for "is it in the log?": mail->check and answer.number. */
+void commands_check(struct web_thread *thread, struct command_mail *mail);
+
+/* ---- for web_thread ---- */
+void commands_answered(struct web_thread *thread, struct command_mail *mail);

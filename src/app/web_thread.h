@@ -1,0 +1,75 @@
+/* A web thread: a loop, its listening socket, its connections and live views, and copies of the tails
+ * of the rooms that they show.
+ *
+ * It is made of rooms in one floor: web_thread (the loop, mail, sockets), site (pages, forms, the
+ * upgrade), api (programs), rooms (shown rooms and their topics), commands (to the domain thread and
+ * back), viewers (what the engine asks of its thread). None of them knows another thread but by mail.
+ */
+#pragma once
+#include <uv.h>
+
+#include "app/config.h"
+#include "app/mails.h"
+#include "store/event_store.h"
+#include "web/listener.h"
+#include "web/router.h"
+
+struct domain_thread;
+struct web_thread;
+
+struct web_thread_options {
+    const struct config *config;
+    int number;                  /* 0, 1, 2... */
+    struct mailbox *domain;      /* where to send */
+    struct event_store *store;   /* for readers of its own */
+    const char *commit;
+};
+
+/* Binds its listeners and starts the thread. 0 or ERR_BIND, ERR_IO. */
+int web_thread_start(struct web_thread **out, const struct web_thread_options *options,
+                     struct errmsg *errmsg);
+struct mailbox *web_thread_mailbox(struct web_thread *thread);
+/* After MAIL_STOP was sent: waits for its end, frees it. */
+void web_thread_join(struct web_thread *thread);
+
+/* ---- for the rooms of this floor; all in the thread's own loop ---- */
+
+struct exchange { /* one HTTP request on its way to an answer */
+    struct web_thread *thread;
+    struct conn *conn; /* NULL once the browser has gone */
+    enum web_route route;
+    enum http_method method;
+    uint64_t started_ns;
+    void *data; /* of whoever answers it */
+};
+
+/* Answers, counts, and frees the exchange. Whoever keeps an exchange calls one of these exactly once,
+ * in any case: when the connection has gone nothing is sent. */
+void exchange_respond(struct exchange *exchange, const struct http_response *response);
+void exchange_error(struct exchange *exchange, int status, const char *word, const char *sentence);
+
+const struct config *web_thread_config(const struct web_thread *thread);
+uv_loop_t *web_thread_loop(struct web_thread *thread);
+/* The newest; NULL before the first. Borrowed for this turn. */
+const struct snapshot *web_thread_snapshot(const struct web_thread *thread);
+const struct board *web_thread_board(const struct web_thread *thread);
+/* A reader of the store for short reads in this turn. */
+struct event_reader *web_thread_reader(struct web_thread *thread);
+struct event_store *web_thread_store(struct web_thread *thread);
+struct rooms *web_thread_rooms(struct web_thread *thread);
+struct web_counters *web_thread_counters(struct web_thread *thread);
+void web_thread_mail_domain(struct web_thread *thread, struct mail *mail);
+/* One command more from this address: 0, or ms to wait (ten times the sender's rate). */
+uint32_t web_thread_rate_address(struct web_thread *thread, struct slice address);
+/* Is this Origin one of ours? Compared by scheme, host and port. */
+bool web_thread_origin_allowed(const struct web_thread *thread, struct slice origin);
+bool web_thread_is_draining(const struct web_thread *thread);
+
+/* Reads from the store off the loop: `work` runs on the pool with a reader of its own (begun), then
+ * `done` in the loop. 0 or ERR_BUSY when too many are under way (neither is called then). */
+int web_thread_read(struct web_thread *thread,
+                    void (*work)(void *owner, struct event_reader *reader, int status),
+                    void (*done)(void *owner), void *owner);
+/* Calls back once after `ms`. Never early. */
+void web_thread_later(struct web_thread *thread, uint32_t ms, void (*later)(void *owner),
+                      void *owner);
