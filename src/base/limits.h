@@ -1,6 +1,7 @@
 /* Every limit of Live Tea, in one place, and how they lean on one another. */
 #pragma once
 #include <assert.h>
+#include <stdint.h>
 
 enum {
     /* the domain */
@@ -86,6 +87,8 @@ enum {
     CLUSTER_EVENTS_MAX = 50,       /* remembered for /cluster */
     LISTS_EVERY_MS = 1000          /* what changes with every message goes out so often at most */
 };
+
+#define STORE_MAP_DEFAULT (UINT64_C(256) << 30) /* bytes of address space for the event store */
 
 static_assert(WS_MESSAGE_MAX > 3 * CHAT_TEXT_MAX, "each byte may come as %XX");
 static_assert(CONN_OUT_MAX >= 8 * WS_MESSAGE_MAX, "a whole page must fit");

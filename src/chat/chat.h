@@ -9,6 +9,11 @@
  * from the log alone. It takes whatever was committed: what is senseless in it gives CHAT_INVALID,
  * the same everywhere, never an assert.
  *
+ * Neither side of the log may depend on the version of a library: two nodes may run on two releases
+ * of a system. So apply asks only what is fixed for ever (UTF-8, limits, fixed lists of controls and
+ * blanks, text_room_lawful), and execute asks Unicode's tables besides: is the name written the one
+ * way that text_name writes it, the room as text_room does?
+ *
  * Exactly once: the taker of a command looked for the id in its whole store up to number S
  * (unseen_up_to). apply looks among the last WINDOW_EVENTS. If S lies before the window the command
  * is not decided here: CHAT_RETRY, the same on all nodes, and its taker looks again.
@@ -104,8 +109,8 @@ enum chat_outcome chat_apply(struct chat *chat, const struct send_message *comma
 /* Keeps (a reference to) the bytes as the room's last message, for the lists. */
 void chat_remember(struct chat *chat, const struct message_sent *event, struct shared *bytes);
 
-/* Taking up from the store at start: rooms, then the ids of the last events in order, then where the
- * log stands. */
+/* Taking up from the store at start: rooms by rising last_number, then the last events in order, then
+ * where the log stands. */
 struct chat_room *chat_restore_room(struct chat *chat, const struct chat_room *room);
 void chat_restore_event(struct chat *chat, const struct message_sent *event);
 void chat_restore(struct chat *chat, uint64_t number, uint64_t index, int64_t at_ms,

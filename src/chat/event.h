@@ -13,6 +13,7 @@
  */
 #pragma once
 #include "base/err.h"
+#include "base/limits.h"
 #include "base/shared.h"
 #include "chat/ids.h"
 
@@ -40,11 +41,15 @@ struct message_sent { /* an event */
     struct digest digest;
 };
 
+/* 9999-12-31T23:59:59.999Z: no time in a command or an event is later, or before 1970. */
+#define AT_MS_MAX INT64_C(253402300799999)
+
 /* ---- one raft entry: a batch of commands ---- */
 
 /* Appends one command to a batch of up to BATCH_COMMANDS_MAX, starting it if `batch` is empty.
- * False, and nothing changed, if it would exceed BATCH_BYTES_MAX. The number of commands is kept by
- * the caller and written by batch_finish. */
+ * False, and nothing changed, if it might exceed BATCH_BYTES_MAX or the buffer's own ceiling. The
+ * number of commands (at least one) is kept by the caller and written by batch_finish. The command is
+ * one that chat_execute let pass: its texts are within their limits. */
 bool batch_add(struct buf *batch, const struct send_message *command);
 /* Puts in the count and the checksum and pads to a multiple of 8 bytes. */
 void batch_finish(struct buf *batch, uint32_t commands_count);
@@ -62,6 +67,9 @@ void command_encode(struct buf *out, const struct send_message *command);
 int command_decode(struct send_message *command, struct slice *rest, struct errmsg *errmsg);
 
 /* ---- an event ---- */
+
+/* Bytes that one event takes at most. */
+enum { EVENT_BYTES_MAX = CHAT_TEXT_MAX + ROOM_MAX + NAME_MAX_BYTES + 320 };
 
 /* A map {type, v, number, index, room, seq, sender_id, sender, text, at_ms, previous_at_ms, run,
  * id, digest}, and behind it a CRC-32C over all of it (4 bytes, little-endian). */

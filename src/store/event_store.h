@@ -3,8 +3,8 @@
  *   events    number (u64, native order, MDB_INTEGERKEY) -> event_encode's bytes
  *   streams   room | seq (u64 big-endian) -> number (u64)
  *   commands  command id (16 bytes) -> number (u64)            exactly once, for ever
- *   rooms     room -> seq, last number, last at_ms, last sender id, run (all little-endian)
- *   meta      "format", "cluster", "last": what event_meta says
+ *   rooms     room -> seq, last number, last at_ms, last sender id, run, CRC-32C (little-endian)
+ *   meta      "format", "cluster", "last": what event_meta says, with a CRC-32C
  *
  * The events are always a dense prefix 1..N of the one history. One thread, the store thread,
  * writes: event_store_append gets the events of whole raft entries, and is durable when it returns
@@ -36,11 +36,12 @@ struct event_meta {
 
 struct event_store_options {
     const char *dir;    /* made if absent, mode 0700 */
-    uint64_t map_bytes; /* address space, not disk */
+    uint64_t map_bytes; /* address space, not disk; 0 = STORE_MAP_DEFAULT */
     bool read_only;     /* for the command line: a stopped node's files */
 };
 
-/* 0; ERR_IO; ERR_DATA for a newer format or what is no event store. */
+/* 0; ERR_IO; ERR_FULL; ERR_DATA for a newer format, what is no event store, or damage that shows at
+ * once: a file shorter than it says, a last event that is not the one the marks speak of. */
 int event_store_open(struct event_store **out, const struct event_store_options *options,
                      struct errmsg *errmsg);
 /* All readers closed before. */
@@ -60,8 +61,10 @@ struct event_append {
 };
 
 /* Store thread. Durable when it returns 0. ERR_IO: the disk failed, the process must end; ERR_FULL:
- * no space or the map is full; ERR_DATA: the events do not continue the history. Nothing of it was
- * written then. Events whose number is in already are passed over. */
+ * no space or the map is full; ERR_DATA: the events do not continue the history: a gap in the numbers
+ * or in a room's seq, a digest that does not follow from the last one, a time that goes back. Nothing
+ * of it was written then. Events whose number is in already are passed over, but must be the same
+ * (digest), else ERR_DATA. Marks never go back. */
 int event_store_append(struct event_store *store, const struct event_append *append,
                        struct errmsg *errmsg);
 
@@ -70,6 +73,7 @@ uint64_t event_store_disk_bytes(struct event_store *store);
 
 /* ---- reading, any thread, one reader for each ---- */
 
+/* ERR_BUSY when STORE_READERS_MAX are open. */
 int event_reader_open(struct event_reader **out, struct event_store *store, struct errmsg *errmsg);
 void event_reader_close(struct event_reader *reader);
 

@@ -1,0 +1,369 @@
+#include "store/data_dir.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+enum { VERSION_FILE_MAX = 4096, PATH_SIZE = 512, USED_DEPTH_MAX = 4 };
+
+static const char *const state_words[] = {
+    [DATA_DIR_EMPTY] = "empty", [DATA_DIR_FORMING] = "forming", [DATA_DIR_FORMED] = "formed"};
+
+void data_dir_path(const struct data_dir *dir, const char *name, char *out, size_t size)
+{
+    int len = snprintf(out, size, "%s/%s", dir->path, name);
+    assert(len > 0 && (size_t)len < size);
+}
+
+/* ---- VERSION ---- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return -1;
+}
+
+static bool parse_hex(struct slice text, uint8_t *out, size_t size)
+{
+    if (text.len != 2 * size) return false;
+    for (size_t i = 0; i < size; i++) {
+        int high = hex_digit(text.at[2 * i]);
+        int low = hex_digit(text.at[2 * i + 1]);
+        if (high < 0 || low < 0) return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static bool parse_id(struct slice text, uint64_t *id)
+{
+    uint8_t bytes[8];
+    if (!parse_hex(text, bytes, sizeof bytes)) return false;
+    *id = 0;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        *id = *id << 8 | bytes[i];
+    return *id != 0;
+}
+
+static bool parse_state(struct slice text, enum data_dir_state *state)
+{
+    if (slice_is(text, "forming")) {
+        *state = DATA_DIR_FORMING;
+    } else if (slice_is(text, "formed")) {
+        *state = DATA_DIR_FORMED;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool parse_node(struct slice text, struct data_dir *dir)
+{
+    if (text.len == 0 || text.len > NODE_NAME_MAX) return false;
+    memcpy(dir->node, text.at, text.len);
+    dir->node[text.len] = '\0';
+    return true;
+}
+
+enum {
+    SEEN_FORMAT = 1,
+    SEEN_NODE = 2,
+    SEEN_ID = 4,
+    SEEN_CLUSTER = 8,
+    SEEN_STATE = 16,
+    SEEN_ALL = 31
+};
+
+/* One line; the bit of its key, or 0 when it is not as it must be. Keys that a later release of
+ * the same format may add are passed over. */
+static unsigned parse_line(struct slice line, struct data_dir *dir, uint64_t *format, bool *known)
+{
+    struct slice value = line;
+    struct slice key = slice_cut(&value, ' ');
+    *known = true;
+    if (slice_is(key, "format")) return slice_to_u64(value, format) ? SEEN_FORMAT : 0;
+    if (slice_is(key, "node")) return parse_node(value, dir) ? SEEN_NODE : 0;
+    if (slice_is(key, "id")) return parse_id(value, &dir->raft_id) ? SEEN_ID : 0;
+    if (slice_is(key, "cluster")) return parse_hex(value, dir->cluster, 16) ? SEEN_CLUSTER : 0;
+    if (slice_is(key, "state")) return parse_state(value, &dir->state) ? SEEN_STATE : 0;
+    *known = false;
+    return 0;
+}
+
+static int parse_version(struct data_dir *dir, struct slice text, struct errmsg *errmsg)
+{
+    unsigned seen = 0;
+    uint64_t format = 0;
+    while (text.len > 0) {
+        bool known;
+        struct slice line = slice_cut(&text, '\n');
+        unsigned bit = parse_line(line, dir, &format, &known);
+        if (!known) continue;
+        if (bit == 0 || (seen & bit) != 0) {
+            errmsg_set(errmsg, "%s/VERSION is damaged: \"%.*s\"", dir->path,
+                       (int)(line.len < 80 ? line.len : 80), line.at);
+            return ERR_DATA;
+        }
+        seen |= bit;
+        if (bit == SEEN_FORMAT && format > DATA_DIR_FORMAT) {
+            errmsg_set(errmsg,
+                       "%s has format %" PRIu64
+                       ", made by a newer Live Tea; this one reads up to %d",
+                       dir->path, format, DATA_DIR_FORMAT);
+            return ERR_DATA;
+        }
+    }
+    if (seen != SEEN_ALL || format == 0) {
+        errmsg_set(errmsg, "%s/VERSION is damaged: something is missing in it", dir->path);
+        return ERR_DATA;
+    }
+    return 0;
+}
+
+/* What may lie in a directory that was never used: our lock, the leftover of a write that was cut
+ * off, and what a file system puts there by itself. */
+static bool is_of_no_matter(const char *name)
+{
+    static const char *const names[] = {".", "..", "LOCK", "VERSION.new", "lost+found", "secret"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) == 0) return true;
+    }
+    return false;
+}
+
+static bool is_empty(const char *path)
+{
+    DIR *listing = opendir(path);
+    if (listing == NULL) return errno == ENOENT;
+    bool empty = true;
+    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) empty = false;
+    }
+    closedir(listing);
+    return empty;
+}
+
+/* Without VERSION there must be nothing in it: files without an owner are somebody's history. Empty
+ * folders are left by a start that ended early. */
+static int check_unused(struct data_dir *dir, struct errmsg *errmsg)
+{
+    DIR *listing = opendir(dir->path);
+    if (listing == NULL) {
+        errmsg_set(errmsg, "cannot list %s: %s", dir->path, strerror(errno));
+        return ERR_IO;
+    }
+    int rv = 0;
+    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
+        char path[PATH_SIZE + 256];
+        if (is_of_no_matter(entry->d_name)) continue;
+        snprintf(path, sizeof path, "%s/%s", dir->path, entry->d_name);
+        if (strcmp(entry->d_name, "raft") == 0 && is_empty(path)) continue;
+        /* The event store is opened, and so made, before the cluster forms. */
+        if (strcmp(entry->d_name, "history") == 0) continue;
+        errmsg_set(errmsg, "%s has no VERSION but is not empty (%.80s): it is no data directory",
+                   dir->path, entry->d_name);
+        rv = ERR_DATA;
+        break;
+    }
+    closedir(listing);
+    return rv;
+}
+
+static int read_version(struct data_dir *dir, struct errmsg *errmsg)
+{
+    char path[PATH_SIZE];
+    char text[VERSION_FILE_MAX];
+    data_dir_path(dir, "VERSION", path, sizeof path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        dir->state = DATA_DIR_EMPTY;
+        return check_unused(dir, errmsg);
+    }
+    if (fd < 0) {
+        errmsg_set(errmsg, "cannot open %s: %s", path, strerror(errno));
+        return ERR_IO;
+    }
+    ssize_t len = read(fd, text, sizeof text);
+    int error = errno;
+    close(fd);
+    if (len < 0) {
+        errmsg_set(errmsg, "cannot read %s: %s", path, strerror(error));
+        return ERR_IO;
+    }
+    return parse_version(dir, slice_make(text, (size_t)len), errmsg);
+}
+
+/* ---- writing ---- */
+
+static int sync_directory(const char *path, struct errmsg *errmsg)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rv = fd < 0 ? -1 : fsync(fd);
+    if (rv != 0) errmsg_set(errmsg, "cannot sync %s: %s", path, strerror(errno));
+    if (fd >= 0) close(fd);
+    return rv == 0 ? 0 : ERR_IO;
+}
+
+static int write_file(const char *path, struct slice text, struct errmsg *errmsg)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && write(fd, text.at, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    if (!written) errmsg_set(errmsg, "cannot write %s: %s", path, strerror(errno));
+    if (fd >= 0 && close(fd) != 0 && written) {
+        errmsg_set(errmsg, "cannot close %s: %s", path, strerror(errno));
+        written = false;
+    }
+    return written ? 0 : ERR_IO;
+}
+
+int data_dir_mark(struct data_dir *dir, enum data_dir_state state, struct errmsg *errmsg)
+{
+    assert(state != DATA_DIR_EMPTY && dir->raft_id != 0);
+    char path[PATH_SIZE], path_new[PATH_SIZE];
+    struct buf text;
+    buf_init(&text, VERSION_FILE_MAX);
+    buf_printf(&text, "format %d\nnode %s\nid %016" PRIx64 "\ncluster ", DATA_DIR_FORMAT, dir->node,
+               dir->raft_id);
+    buf_add_hex(&text, dir->cluster, sizeof dir->cluster);
+    buf_printf(&text, "\nstate %s\n", state_words[state]);
+    assert(!text.overflowed);
+
+    data_dir_path(dir, "VERSION", path, sizeof path);
+    data_dir_path(dir, "VERSION.new", path_new, sizeof path_new);
+    int rv = write_file(path_new, buf_slice(&text), errmsg);
+    buf_close(&text);
+    if (rv != 0) return rv;
+    if (rename(path_new, path) != 0) {
+        errmsg_set(errmsg, "cannot rename %s: %s", path_new, strerror(errno));
+        return ERR_IO;
+    }
+    rv = sync_directory(dir->path, errmsg);
+    if (rv == 0) dir->state = state;
+    return rv;
+}
+
+/* ---- opening ---- */
+
+static int take_lock(struct data_dir *dir, struct errmsg *errmsg)
+{
+    char path[PATH_SIZE];
+    data_dir_path(dir, "LOCK", path, sizeof path);
+    dir->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (dir->lock_fd < 0) {
+        errmsg_set(errmsg, "cannot open %s: %s", path, strerror(errno));
+        return ERR_IO;
+    }
+    if (flock(dir->lock_fd, LOCK_EX | LOCK_NB) == 0) return 0;
+    int error = errno;
+    if (error == EWOULDBLOCK) {
+        errmsg_set(errmsg, "%s is in use by another process", dir->path);
+    } else {
+        errmsg_set(errmsg, "cannot lock %s: %s", path, strerror(error));
+    }
+    close(dir->lock_fd);
+    dir->lock_fd = -1;
+    return error == EWOULDBLOCK ? ERR_BUSY : ERR_IO;
+}
+
+static int make_directory(const char *path, struct errmsg *errmsg)
+{
+    struct stat status;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        errmsg_set(errmsg, "cannot make %s: %s", path, strerror(errno));
+        return ERR_IO;
+    }
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) {
+        errmsg_set(errmsg, "%s is not a directory", path);
+        return ERR_DATA;
+    }
+    if ((status.st_mode & 077) != 0) {
+        errmsg_set(errmsg, "%s can be reached by others (mode %03o): chmod 700 it", path,
+                   (unsigned)(status.st_mode & 0777));
+        return ERR_DENIED;
+    }
+    return 0;
+}
+
+int data_dir_open(struct data_dir *dir, const char *path, const char *node, struct errmsg *errmsg)
+{
+    *dir = (struct data_dir){.lock_fd = -1};
+    if (strlen(path) == 0 || strlen(path) >= sizeof dir->path) {
+        errmsg_set(errmsg, "the path of the data directory is empty or longer than %zu bytes",
+                   sizeof dir->path - 1);
+        return ERR_CONFIG;
+    }
+    assert(strlen(node) <= NODE_NAME_MAX);
+    memcpy(dir->path, path, strlen(path) + 1);
+
+    int rv = make_directory(path, errmsg);
+    if (rv != 0) return rv;
+    rv = take_lock(dir, errmsg);
+    if (rv != 0) return rv;
+    rv = read_version(dir, errmsg);
+    if (rv != 0) goto fail;
+    if (dir->state == DATA_DIR_EMPTY) {
+        memcpy(dir->node, node, strlen(node) + 1);
+        return 0;
+    }
+    if (strcmp(dir->node, node) != 0) {
+        errmsg_set(errmsg, "%s belongs to node %s, and this is %s", path, dir->node, node);
+        rv = ERR_DATA;
+        goto fail;
+    }
+    return 0;
+
+fail:
+    data_dir_close(dir);
+    return rv;
+}
+
+void data_dir_close(struct data_dir *dir)
+{
+    if (dir->lock_fd >= 0) close(dir->lock_fd); /* lets the lock go */
+    dir->lock_fd = -1;
+}
+
+/* ---- room ---- */
+
+uint64_t data_dir_free_bytes(const struct data_dir *dir)
+{
+    struct statvfs status;
+    if (statvfs(dir->path, &status) != 0) return 0;
+    return (uint64_t)status.f_bavail * status.f_frsize;
+}
+
+static uint64_t used_below(const char *path, int depth)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0) return 0;
+    if (!S_ISDIR(status.st_mode)) return (uint64_t)status.st_blocks * 512;
+    DIR *listing = depth == 0 ? NULL : opendir(path);
+    if (listing == NULL) return 0;
+    uint64_t sum = 0;
+    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
+        char below[PATH_SIZE + 512];
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        int len = snprintf(below, sizeof below, "%s/%s", path, entry->d_name);
+        if (len > 0 && (size_t)len < sizeof below) sum += used_below(below, depth - 1);
+    }
+    closedir(listing);
+    return sum;
+}
+
+uint64_t data_dir_used_bytes(const struct data_dir *dir, const char *name)
+{
+    char path[PATH_SIZE];
+    data_dir_path(dir, name, path, sizeof path);
+    return used_below(path, USED_DEPTH_MAX);
+}
