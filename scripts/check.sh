@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# What is run before a commit, in about a minute: form, floors, words, scripts, spelling, headers,
+# build, quick tests. `git config core.hooksPath scripts/hooks` makes it the pre-commit hook.
+#
+#   scripts/check.sh            all of it
+#   scripts/check.sh --form     what needs no build: format, floors, words, scripts, spelling
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+form_only=
+case ${1-} in
+'') ;;
+--form) form_only=yes ;;
+*)
+    echo "check: unknown argument '$1'" >&2
+    exit 2
+    ;;
+esac
+
+failed=()
+step() { # name, command...
+    local name=$1
+    shift
+    printf '%-12s' "$name"
+    if out=$("$@" 2>&1); then
+        echo ok
+    else
+        echo FAILED
+        printf '%s\n' "$out" | tail -n 60 | sed 's/^/    /'
+        failed+=("$name")
+    fi
+}
+
+tracked() { git ls-files -- "$@"; }
+
+check_format() { tracked '*.c' '*.h' | xargs -r clang-format --dry-run -Werror; }
+
+check_shell() {
+    { tracked 'scripts/*' '.ci/*'; } | while read -r file; do
+        head -n 1 "$file" | grep -q '^#!.*sh$' && echo "$file"
+    done | xargs -r shellcheck
+}
+
+check_spelling() {
+    tracked '*.c' '*.h' '*.md' '*.mjs' '*.heex' '*.html' '*.txt' 'scripts/*' |
+        xargs -r codespell --ignore-words-list=ons,te,fo,crate,clen,statics
+}
+
+# Each header says by itself all that it needs.
+check_headers() {
+    local flags
+    flags=$(pkg-config --cflags libuv raft lmdb jansson libutf8proc libcrypto)
+    # shellcheck disable=SC2016
+    tracked 'src/*.h' 'cluster/*.h' | xargs -r -P "$(nproc)" -I {} sh -c \
+        'echo "#include \"$1\"" | cc -std=c17 -D_GNU_SOURCE -Wall -Werror -fsyntax-only -Isrc -I. '"$flags"' -x c - ||
+            exit 255' _ {}
+}
+
+build() {
+    [ -f build/dev/build.ninja ] || cmake --preset dev
+    cmake --build --preset dev -j "$(nproc)"
+}
+
+step format check_format
+step floors scripts/check-floors.sh
+step words scripts/check-words.sh
+step scripts check_shell
+step spelling check_spelling
+if [ -z "$form_only" ]; then
+    step headers check_headers
+    step build build
+    [ ${#failed[@]} -gt 0 ] || step quick ctest --preset quick --no-tests=error -j "$(nproc)"
+fi
+
+[ ${#failed[@]} -eq 0 ] || {
+    echo "check: ${failed[*]} failed" >&2
+    exit 1
+}
