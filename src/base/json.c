@@ -243,6 +243,16 @@ const struct json *json_get(const struct json *json, const char *key)
     return (const struct json *)json_object_get(tree_of(json), key);
 }
 
+const struct json *json_member(const struct json *object, void **walk, struct slice *key)
+{
+    json_t *tree = (json_t *)(uintptr_t)object; /* iterating changes nothing */
+    if (!json_is_object(tree)) return NULL;
+    *walk = *walk == NULL ? json_object_iter(tree) : json_object_iter_next(tree, *walk);
+    if (*walk == NULL) return NULL;
+    *key = slice_from(json_object_iter_key(*walk));
+    return (const struct json *)json_object_iter_value(*walk);
+}
+
 bool json_to_i64(const struct json *json, int64_t *value)
 {
     const json_t *tree = tree_of(json);

@@ -40,6 +40,8 @@ size_t json_count(const struct json *json);                          /* of an ar
 const struct json *json_at(const struct json *json, size_t index);   /* NULL outside */
 const struct json *json_get(const struct json *json, const char *key); /* NULL if absent */
 bool json_is_null(const struct json *json);
+/* Walks over an object's members: *walk is NULL before the first call, the answer NULL at the end. */
+const struct json *json_member(const struct json *object, void **walk, struct slice *key);
 /* The text of a string; empty for anything else. */
 struct slice json_slice(const struct json *json);
 bool json_is_string(const struct json *json);

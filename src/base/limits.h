@@ -66,6 +66,7 @@ enum {
     JOINS_WAITING_MAX = 20000,
     REF_MAX = 32,                  /* bytes of a ref or join_ref */
     TOPIC_MAX = 64,
+    EVENTS_PENDING_MAX = 16,       /* of one view: answered later */
     JSON_DEPTH_MAX = 16,
     JSON_TEXT_MAX = 8 * 1024 * 1024, /* bytes of one JSON text, from anywhere */
     PARAMS_MAX = 64,               /* fields in one form */
@@ -80,9 +81,13 @@ enum {
     ADDRESS_MAX = 255,             /* host:port */
     URL_MAX = 255,
     RPC_FRAME_MAX = 8 * 1024 * 1024,
+    RPC_OUT_MAX = 16 * 1024 * 1024, /* bytes held for a slow node before its link is closed */
     LINK_DEADLINE_MS = 1000,       /* connect and handshake */
     LINK_HALF_OPEN_MAX = 16,
     FORWARD_DEADLINE_MS = 10 * 1000,
+    NO_LEADER_WAIT_MAX_MS = 5 * 1000, /* a command that was sent to nobody yet waits for a leader */
+    BARRIER_DEADLINE_MS = 5 * 1000,
+    BARRIERS_WAITING_MAX = 4096,   /* on the leader, of all nodes */
     GAP_BYTES_MAX = 64 * 1024 * 1024,
     CLUSTER_EVENTS_MAX = 50,       /* remembered for /cluster */
     LISTS_EVERY_MS = 1000          /* what changes with every message goes out so often at most */
@@ -93,6 +98,7 @@ enum {
 static_assert(WS_MESSAGE_MAX > 3 * CHAT_TEXT_MAX, "each byte may come as %XX");
 static_assert(CONN_OUT_MAX >= 8 * WS_MESSAGE_MAX, "a whole page must fit");
 static_assert(BATCH_BYTES_MAX > CHAT_TEXT_MAX + 4096, "one message always fits an entry");
+static_assert(RPC_OUT_MAX >= 2 * RPC_FRAME_MAX, "a link holds at least one whole frame");
 static_assert(TAIL_MAX >= TAIL_MIN && TAIL_MIN >= PAGE_MESSAGES, "a first page comes from the tail");
 static_assert(WINDOW_EVENTS >= 4 * (COMMANDS_WAITING_MAX + STORE_BATCH_EVENTS),
               "a command that was just looked up in the store lands inside of the window");

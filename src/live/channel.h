@@ -17,11 +17,11 @@ extern const char channel_client_version[];
 
 struct channel {
     const struct live_host *host;
-    void *connection;       /* the host's, handed to host->send */
-    uint8_t csrf[16];       /* of the upgrade */
-    struct live *live;      /* the joined (or joining) root view, or NULL */
+    void *connection;         /* the host's, handed to host->send */
+    uint8_t csrf[16];         /* of the upgrade */
+    struct live *live;        /* the joined (or joining) root view, or NULL */
     struct identity identity; /* of the last join */
-    bool is_joined_once;
+    bool is_joined_once;      /* a join was answered with ok */
 };
 
 void channel_init(struct channel *channel, const struct live_host *host, void *connection,
@@ -34,3 +34,15 @@ int channel_receive(struct channel *channel, struct slice text);
 
 /* Makes the client rejoin: phx_error. For tests and for a view that lost its way. */
 void channel_crash(struct channel *channel);
+
+/* ---- for the engine ---- */
+
+/* Begins a frame in the host's scratch, which it resets: [join_ref,ref,"lv:lt","event", */
+struct buf *channel_begin(struct channel *channel, struct slice join_ref, struct slice ref,
+                          const char *event);
+/* Ends and sends it. False, and nothing sent, if it did not fit. */
+bool channel_end(struct channel *channel);
+/* A whole phx_reply; nothing if ref is empty: nobody waits. */
+void channel_reply(struct channel *channel, struct slice join_ref, struct slice ref,
+                   struct slice topic, const char *status, struct slice response);
+extern const struct slice channel_topic; /* lv:lt */

@@ -8,7 +8,8 @@
  *
  * A reader is subscribed in the same step in which its join is rendered from the shared model as it
  * was last broadcast, so nothing falls between and nothing comes twice. Therefore: whoever changes
- * the shared model broadcasts in the same step.
+ * the shared model broadcasts in the same step. The stream's list of the shared model holds what a
+ * join shows; for a broadcast its owner puts what is new there instead, and back again.
  */
 #pragma once
 #include "live/view.h"
@@ -18,8 +19,8 @@ struct live_host;
 
 struct topic {
     const struct view *view;
-    void *shared;       /* the maker's */
-    uint64_t *hashes;   /* view->template->shared_slots of them */
+    void *shared;         /* the maker's */
+    uint64_t *hashes;     /* view->template->shared_slots of them; of use while there are readers */
     struct live *readers; /* a list, through live->next_reader */
     size_t readers_count;
     struct shared *stream_json; /* the encoded stream of a join; NULL = make it when one comes */
@@ -31,8 +32,14 @@ void topic_init(struct topic *topic, const struct view *view, void *shared);
 void topic_close(struct topic *topic);
 
 /* Renders and sends what changed in the shared model and what its stream list holds; true if anything
- * was sent. `scratch` is the thread's buffer, reset here. */
+ * was sent. `scratch` is the thread's, reset here. Without readers it does nothing: the next one
+ * starts afresh. */
 bool topic_broadcast(struct topic *topic, const struct live_host *host, struct buf *scratch);
 
-/* The stream's list grew or shrank: later joins encode it anew. */
+/* The stream's list for joins is another one now: later joins encode it anew. */
 void topic_stream_changed(struct topic *topic);
+
+/* ---- for the engine ---- */
+
+void topic_add(struct topic *topic, struct live *live);
+void topic_remove(struct topic *topic, struct live *live);

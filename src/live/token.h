@@ -15,7 +15,7 @@
 #include "base/limits.h"
 #include "chat/ids.h"
 
-struct identity { /* of one browser */
+struct identity {               /* of one browser */
     uint8_t session[16];        /* random, made at the first visit */
     uint8_t csrf[16];           /* follows from session */
     struct sender_id sender_id; /* follows from session */
@@ -23,7 +23,7 @@ struct identity { /* of one browser */
     uint8_t name_len;           /* 0: has no name yet */
     uint8_t node_len;
     char name[NAME_MAX_BYTES];
-    char node[NODE_NAME_MAX];   /* that rendered the page; of session tokens only */
+    char node[NODE_NAME_MAX]; /* that rendered the page; of session tokens only */
 };
 
 struct token_keys {

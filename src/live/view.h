@@ -4,10 +4,14 @@
  * and these functions. They read no clock, draw no number, open no socket: what they want done they
  * ask for (live_* in live/live.h), and what comes back is a live_info.
  *
+ * An event is answered with what changed in the page's private holes; a page that must wait for
+ * something says LIVE_LATER. A view's title is the reader's own.
+ *
  * What all readers of a topic see alike is not in the page but in the topic's shared model
  * (`shared`): rendered once for all of them. A view that shows no such thing has shared_slots 0.
  */
 #pragma once
+#include "chat/chat.h"
 #include "chat/read_model.h"
 #include "live/params.h"
 #include "live/render.h"
@@ -32,15 +36,16 @@ enum live_outcome { LIVE_ACCEPTED, LIVE_REFUSED, LIVE_UNKNOWN, LIVE_NOT_FOUND, L
 
 struct live_info {
     enum live_info_kind kind;
-    struct command_id id;       /* ANSWERED, CHECKED, APPLIED */
-    enum live_outcome outcome;  /* ANSWERED: ACCEPTED, REFUSED, UNKNOWN. CHECKED: ACCEPTED (known, same
+    struct command_id id; /* ANSWERED, CHECKED, APPLIED */
+    enum live_outcome
+        outcome; /* ANSWERED: ACCEPTED, REFUSED, UNKNOWN. CHECKED: ACCEPTED (known, same
                                  * content), USED, NOT_FOUND, UNKNOWN (nobody to ask) */
-    enum chat_refusal refusal;  /* with REFUSED */
-    uint32_t wait_ms;           /* with too_fast */
-    uint64_t number;            /* with ACCEPTED */
+    enum chat_refusal refusal;      /* with REFUSED */
+    uint32_t wait_ms;               /* with too_fast */
+    uint64_t number;                /* with ACCEPTED */
     const struct message *messages; /* HISTORY: newest first */
     size_t messages_count;
-    bool reached_start;         /* HISTORY: nothing is older than these */
+    bool reached_start; /* HISTORY: nothing is older than these */
 };
 
 struct view {
