@@ -68,7 +68,7 @@ void clock_add_rfc3339(struct buf *buf, int64_t wall_ms, int with_ms)
     struct civil civil = clock_civil(wall_ms);
     buf_printf(buf, "%04d-%02d-%02dT%02d:%02d:%02d", civil.year, civil.month, civil.day, civil.hour,
                civil.minute, civil.second);
-    int64_t ms = wall_ms - civil.days * MS_PER_DAY;
-    if (with_ms) buf_printf(buf, ".%03d", (int)(ms % 1000));
+    int ms = (int)(wall_ms % 1000);
+    if (with_ms) buf_printf(buf, ".%03d", ms < 0 ? ms + 1000 : ms);
     buf_add_char(buf, 'Z');
 }

@@ -67,3 +67,8 @@ uint32_t rate_take(struct rate *rate, const struct sender_id *who, uint64_t now_
     bucket->full_us += token_us;
     return 0;
 }
+
+uint32_t rate_senders(const struct rate *rate)
+{
+    return HASH_COUNT(rate->buckets);
+}

@@ -20,3 +20,5 @@ void rate_init(struct rate *rate, uint32_t burst, uint32_t window_ms);
 void rate_close(struct rate *rate);
 /* Takes one token. 0, or how many ms until there is one (nothing taken then). */
 uint32_t rate_take(struct rate *rate, const struct sender_id *who, uint64_t now_ms);
+/* Senders whose buckets are not known to be full; at most those of the last two windows. */
+uint32_t rate_senders(const struct rate *rate);
