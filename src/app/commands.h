@@ -17,5 +17,9 @@ void commands_send(struct web_thread *thread, struct command_mail *mail);
 /* The same for "is it in the log?": mail->check and answer.number. */
 void commands_check(struct web_thread *thread, struct command_mail *mail);
 
+/* Takes the mail; it is answered as refused, without having gone anywhere. */
+void commands_refuse(struct web_thread *thread, struct command_mail *mail,
+                     enum chat_refusal refusal, uint32_t wait_ms);
+
 /* ---- for web_thread ---- */
 void commands_answered(struct web_thread *thread, struct command_mail *mail);

@@ -17,10 +17,10 @@ struct domain_thread_options {
     struct data_dir *dir;
     struct event_store *store; /* for reading, and its figures at start */
     const char *version;
+    struct slice secret; /* for the cluster's links */
 };
 
-/* Takes up the store (event_store_restore), starts the node and the thread. 0, or what node_start and
- * event_store_restore answer. */
+/* Takes up the store. 0, or what event_store_restore answers. */
 int domain_thread_start(struct domain_thread **out, const struct domain_thread_options *options,
                         struct errmsg *errmsg);
 struct mailbox *domain_thread_mailbox(struct domain_thread *domain);
@@ -28,6 +28,8 @@ struct mailbox *domain_thread_mailbox(struct domain_thread *domain);
 void domain_thread_web(struct domain_thread *domain, struct web_thread *const *threads,
                        size_t threads_count);
 void domain_thread_store(struct domain_thread *domain, struct mailbox *store);
-/* Starts the loop's thread, once the others are known. */
+/* Waits until a MAIL_QUIET is done: the node has stopped and every waiting command was answered. */
+void domain_thread_wait_quiet(struct domain_thread *domain);
+/* Starts the node and the loop's thread, once the others are known. 0, or what node_start answers. */
 int domain_thread_run(struct domain_thread *domain, struct errmsg *errmsg);
 void domain_thread_join(struct domain_thread *domain);

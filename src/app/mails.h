@@ -9,35 +9,37 @@
 struct web_thread;
 
 enum mail_kind {
-    MAIL_COMMAND,   /* web -> domain: a SendMessage; comes back as MAIL_ANSWER */
-    MAIL_CHECK,     /* web -> domain: is this command in the log? comes back as MAIL_ANSWER */
-    MAIL_ANSWER,    /* domain -> web: the same memory, with the answer */
-    MAIL_ROOM_OPEN, /* web -> domain: show me this room from now on */
-    MAIL_ROOM_TAIL, /* domain -> web: its last messages; from now on its events come */
+    MAIL_COMMAND,    /* web -> domain: a SendMessage; comes back as MAIL_ANSWER */
+    MAIL_CHECK,      /* web -> domain: is this command in the log? comes back as MAIL_ANSWER */
+    MAIL_ANSWER,     /* domain -> web: the same memory, with the answer */
+    MAIL_ROOM_OPEN,  /* web -> domain: show me this room from now on */
+    MAIL_ROOM_TAIL,  /* domain -> web: its last messages; from now on its events come */
     MAIL_ROOM_CLOSE, /* web -> domain: nobody here shows it any more */
-    MAIL_REACH,     /* web -> domain: tell me when event `number` is applied; comes back */
-    MAIL_EVENTS,    /* domain -> web: committed events of rooms that the thread shows, in order */
-    MAIL_SNAPSHOT,  /* domain -> web: how things stand (with the board) */
-    MAIL_COUNTERS,  /* web -> domain: a thread's figures, once a second */
-    MAIL_PRESENCE,  /* web -> domain: somebody came, went, or types */
-    MAIL_APPEND,    /* domain -> store: committed events, whole raft entries, in order */
-    MAIL_DURABLE,   /* store -> domain: on disk up to this number */
-    MAIL_DRAIN,     /* main -> domain, web: stop taking, hand over */
-    MAIL_STOP       /* main -> any: end your loop */
+    MAIL_REACH,      /* web -> domain: tell me when event `number` is applied; comes back */
+    MAIL_EVENTS,     /* domain -> web: committed events of rooms that the thread shows, in order */
+    MAIL_SNAPSHOT,   /* domain -> web: how things stand (with the board) */
+    MAIL_COUNTERS,   /* web -> domain: a thread's figures, once a second */
+    MAIL_PRESENCE,   /* web -> domain: somebody came, went, or types */
+    MAIL_APPEND,     /* domain -> store: committed events, whole raft entries, in order */
+    MAIL_DURABLE,    /* store -> domain: on disk up to this number */
+    MAIL_DRAIN,      /* main -> domain, web: take nothing new, hand over, send browsers away */
+    MAIL_REPORT,     /* main -> domain: log how things stand */
+    MAIL_QUIET,      /* main -> domain: stop the node; no mail leaves you from then on */
+    MAIL_STOP        /* main -> any: end your loop */
 };
 
 enum check_result { CHECK_KNOWN, CHECK_USED, CHECK_NOT_FOUND, CHECK_RETRY, CHECK_NOBODY };
 
 struct command_mail { /* MAIL_COMMAND, MAIL_CHECK, MAIL_ANSWER */
     struct mail mail;
-    struct web_thread *thread; /* whom to answer */
+    struct web_thread *thread;      /* whom to answer */
     struct command_request request; /* the command; its slices stand on `text` */
     struct barrier_request barrier;
-    void *domain;              /* the domain thread's, while it has the mail */
+    void *domain; /* the domain thread's, while it has the mail */
     struct answer answer;
-    enum check_result check;   /* of MAIL_CHECK; answer.number with KNOWN */
+    enum check_result check; /* of MAIL_CHECK; answer.number with KNOWN */
     bool is_check;
-    uint64_t deadline_ms;      /* of the web thread, for looking again after RETRY */
+    uint64_t deadline_ms; /* of the web thread, for looking again after RETRY */
     uint64_t started_ns;
     /* for whom, on the web thread */
     uint64_t viewer; /* id, 0 = not for a live view */

@@ -13,7 +13,7 @@
 struct rooms;
 struct room;
 
-struct room_waiter { /* embedded by whoever opens; in at most one room at a time */
+struct room_waiter {   /* embedded by whoever opens; in at most one room at a time */
     struct room *room; /* NULL: in none */
     /* Once, when the tail is there (maybe from inside of rooms_open). status: 0 or an ERR_ code; with an
      * error the waiter has left already. */
@@ -34,7 +34,7 @@ void rooms_leave(struct rooms *rooms, struct room_waiter *waiter);
 /* Of a room that is ready. */
 const struct room_tail *room_tail_of(const struct room *room);
 /* The topic for this offset, made if need be; it lives as long as the room is open. */
-struct topic *room_topic(struct room *room, int16_t offset_minutes);
+struct topic *room_topic(struct rooms *rooms, struct room *room, int16_t offset_minutes);
 /* Topics that are no rooms'. */
 struct topic *rooms_home_topic(struct rooms *rooms, int16_t offset_minutes);
 struct topic *rooms_cluster_topic(struct rooms *rooms, int16_t offset_minutes);

@@ -11,23 +11,23 @@
 #include "web/conn.h"
 
 /* pattern, as in the route label of http_requests_total, and its id */
-#define WEB_ROUTE_TABLE(X)                                                                         \
-    X(ROUTE_HOME, "/")                                                                             \
-    X(ROUTE_ROOM, "/:room")                                                                        \
-    X(ROUTE_CLUSTER, "/cluster")                                                                   \
-    X(ROUTE_SESSION, "/session")                                                                   \
-    X(ROUTE_ROOMS, "/rooms")                                                                       \
-    X(ROUTE_ASSETS, "/assets/:name")                                                               \
-    X(ROUTE_FAVICON, "/favicon.ico")                                                               \
-    X(ROUTE_ROBOTS, "/robots.txt")                                                                 \
-    X(ROUTE_SOCKET, "/live/websocket")                                                             \
-    X(ROUTE_LIVEZ, "/livez")                                                                       \
-    X(ROUTE_READYZ, "/readyz")                                                                     \
-    X(ROUTE_STATUS, "/status")                                                                     \
-    X(ROUTE_METRICS, "/metrics")                                                                   \
-    X(ROUTE_API_ROOMS, "/api/rooms")                                                               \
-    X(ROUTE_API_MESSAGES, "/api/rooms/:room/messages")                                             \
-    X(ROUTE_API_EVENTS, "/api/events")                                                             \
+#define WEB_ROUTE_TABLE(X)                             \
+    X(ROUTE_HOME, "/")                                 \
+    X(ROUTE_ROOM, "/:room")                            \
+    X(ROUTE_CLUSTER, "/cluster")                       \
+    X(ROUTE_SESSION, "/session")                       \
+    X(ROUTE_ROOMS, "/rooms")                           \
+    X(ROUTE_ASSETS, "/assets/:name")                   \
+    X(ROUTE_FAVICON, "/favicon.ico")                   \
+    X(ROUTE_ROBOTS, "/robots.txt")                     \
+    X(ROUTE_SOCKET, "/live/websocket")                 \
+    X(ROUTE_LIVEZ, "/livez")                           \
+    X(ROUTE_READYZ, "/readyz")                         \
+    X(ROUTE_STATUS, "/status")                         \
+    X(ROUTE_METRICS, "/metrics")                       \
+    X(ROUTE_API_ROOMS, "/api/rooms")                   \
+    X(ROUTE_API_MESSAGES, "/api/rooms/:room/messages") \
+    X(ROUTE_API_EVENTS, "/api/events")                 \
     X(ROUTE_NONE, "none")
 
 #define WEB_ROUTE_ENUM(id, pattern) id,
@@ -67,7 +67,7 @@ struct snapshot {
     double messages_per_second;
     /* the node */
     const char *name, *cluster_name, *http, *address, *data_dir; /* live as long as the process */
-    int64_t made_at_ms, started_at_ms; /* wall clock */
+    int64_t made_at_ms, started_at_ms;                           /* wall clock */
     uint64_t uptime_ms;
     int pid;
     bool draining;

@@ -10,8 +10,8 @@
 
 struct store_thread;
 
-int store_thread_start(struct store_thread **out, struct event_store *store,
-                       struct mailbox *domain, struct errmsg *errmsg);
+int store_thread_start(struct store_thread **out, struct event_store *store, struct mailbox *domain,
+                       struct errmsg *errmsg);
 struct mailbox *store_thread_mailbox(struct store_thread *store);
 /* After MAIL_STOP: commits what is left, waits for its end, frees it. */
 void store_thread_join(struct store_thread *store);

@@ -10,6 +10,7 @@
 
 #include "app/config.h"
 #include "app/mails.h"
+#include "app/secret.h"
 #include "store/event_store.h"
 #include "web/listener.h"
 #include "web/router.h"
@@ -22,12 +23,15 @@ struct web_thread_options {
     int number;                  /* 0, 1, 2... */
     struct mailbox *domain;      /* where to send */
     struct event_store *store;   /* for readers of its own */
-    const char *commit;
+    const struct secret *secret; /* signs sessions and csrf tokens */
+    uv_sem_t *drained;           /* posted once, when the last browser has gone after MAIL_DRAIN */
 };
 
-/* Binds its listeners and starts the thread. 0 or ERR_BIND, ERR_IO. */
+/* Binds its listeners. 0 or ERR_BIND, ERR_IO; after an error the process ends. */
 int web_thread_start(struct web_thread **out, const struct web_thread_options *options,
                      struct errmsg *errmsg);
+/* Starts the loop's thread, once the domain thread knows it. 0 or ERR_IO. */
+int web_thread_run(struct web_thread *thread, struct errmsg *errmsg);
 struct mailbox *web_thread_mailbox(struct web_thread *thread);
 /* After MAIL_STOP was sent: waits for its end, frees it. */
 void web_thread_join(struct web_thread *thread);
@@ -57,8 +61,11 @@ const struct board *web_thread_board(const struct web_thread *thread);
 struct event_reader *web_thread_reader(struct web_thread *thread);
 struct event_store *web_thread_store(struct web_thread *thread);
 struct rooms *web_thread_rooms(struct web_thread *thread);
+struct viewers *web_thread_viewers(struct web_thread *thread);
 struct web_counters *web_thread_counters(struct web_thread *thread);
 void web_thread_mail_domain(struct web_thread *thread, struct mail *mail);
+/* The number of the newest event that this node is known to have applied. */
+uint64_t web_thread_applied(const struct web_thread *thread);
 /* One command more from this address: 0, or ms to wait (ten times the sender's rate). */
 uint32_t web_thread_rate_address(struct web_thread *thread, struct slice address);
 /* Is this Origin one of ours? Compared by scheme, host and port. */

@@ -1,0 +1,122 @@
+#include "app/commands.h"
+
+#include "app/viewers.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* How long a command that must be looked up again is looked up again. */
+enum { RETRY_MAX_MS = FORWARD_DEADLINE_MS };
+
+static struct slice copy_into(char **at, struct slice text)
+{
+    struct slice copy = slice_make(*at, text.len);
+    if (text.len > 0) memcpy(*at, text.at, text.len);
+    *at += text.len;
+    return copy;
+}
+
+struct command_mail *command_mail_new(struct web_thread *thread, const struct send_message *command)
+{
+    size_t len = command->room.len + command->sender.len + command->text.len;
+    struct command_mail *mail = mem_new(sizeof *mail + len);
+    char *at = mail->text;
+    mail->thread = thread;
+    mail->started_ns = clock_ns();
+    mail->deadline_ms = clock_ms() + RETRY_MAX_MS;
+    mail->request.command = *command;
+    mail->request.command.room = copy_into(&at, command->room);
+    mail->request.command.sender = copy_into(&at, command->sender);
+    mail->request.command.text = copy_into(&at, command->text);
+    return mail;
+}
+
+static void deliver(struct web_thread *thread, struct command_mail *mail)
+{
+    if (!mail->is_check)
+        histogram_add(&web_thread_counters(thread)->command_duration,
+                      (clock_ns() - mail->started_ns) / 1000);
+    if (mail->viewer != 0)
+        viewers_answered(web_thread_viewers(thread), mail);
+    else
+        mail->on_answer(mail->owner, mail);
+    mem_free(mail);
+}
+
+static void deliver_later(void *owner)
+{
+    struct command_mail *mail = owner;
+    deliver(mail->thread, mail);
+}
+
+/* Is the id in the store? Fills the answer and returns true; else remembers how far was looked. */
+static bool look_in_store(struct web_thread *thread, struct command_mail *mail)
+{
+    struct send_message *command = &mail->request.command;
+    struct event_reader *reader = web_thread_reader(thread);
+    struct event_meta meta;
+    struct message_sent event;
+    uint64_t number;
+    bool is_known = false;
+
+    if (event_reader_begin(reader, &meta) != 0) return false; /* unseen_up_to stays as it was */
+    command->unseen_up_to = meta.number;
+    if (event_reader_command(reader, &command->id, &number) == 0 &&
+        event_reader_get(reader, number, &event, NULL) == 0) {
+        bool is_same = command_content(&event.sender_id, event.room, event.text) ==
+                       command_content(&command->sender_id, command->room, command->text);
+        is_known = true;
+        mail->check = is_same ? CHECK_KNOWN : CHECK_USED;
+        mail->answer = (struct answer){.kind = is_same ? ANSWER_ACCEPTED : ANSWER_REFUSED,
+                                       .refusal = is_same ? CHAT_ACCEPTED : CHAT_ID_USED,
+                                       .number = event.number,
+                                       .index = event.index,
+                                       .at_ms = event.at_ms};
+    }
+    event_reader_end(reader);
+    return is_known;
+}
+
+static void send_command(struct web_thread *thread, struct command_mail *mail)
+{
+    if (look_in_store(thread, mail)) {
+        web_thread_later(thread, 0, deliver_later, mail);
+        return;
+    }
+    mail->mail.kind = mail->is_check ? MAIL_CHECK : MAIL_COMMAND;
+    web_thread_mail_domain(thread, &mail->mail);
+}
+
+void commands_send(struct web_thread *thread, struct command_mail *mail)
+{
+    mail->is_check = false;
+    send_command(thread, mail);
+}
+
+void commands_check(struct web_thread *thread, struct command_mail *mail)
+{
+    mail->is_check = true;
+    send_command(thread, mail);
+}
+
+void commands_refuse(struct web_thread *thread, struct command_mail *mail,
+                     enum chat_refusal refusal, uint32_t wait_ms)
+{
+    mail->answer = (struct answer){.kind = ANSWER_REFUSED, .refusal = refusal, .wait_ms = wait_ms};
+    web_thread_later(thread, 0, deliver_later, mail);
+}
+
+void commands_answered(struct web_thread *thread, struct command_mail *mail)
+{
+    bool again = mail->is_check ? mail->check == CHECK_RETRY : mail->answer.kind == ANSWER_RETRY;
+    if (!again) {
+        deliver(thread, mail);
+        return;
+    }
+    if (clock_ms() < mail->deadline_ms) {
+        send_command(thread, mail);
+        return;
+    }
+    mail->check = CHECK_NOBODY;
+    mail->answer.kind = ANSWER_UNKNOWN;
+    deliver(thread, mail);
+}

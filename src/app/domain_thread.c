@@ -1,0 +1,625 @@
+/* One loop: mail from the web threads and the store on one side, the raft node on the other.
+ *
+ * Within one raft entry (from its first on_event to its on_entry) events for the web threads, events
+ * for the store and answers to commands are gathered, and leave in this order at its end: a page
+ * sees the message before its sender is told that it was sent.
+ */
+#include "app/domain_thread.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "app/fatal.h"
+#include "app/tails.h"
+#include "app/vitals.h"
+#include "app/web_thread.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cluster/node.h"
+
+enum { DELAY_EVERY_MS = 100, CHANGE_SOON_MS = 20 };
+
+struct outgoing { /* events of the running entry, for one receiver */
+    struct shared **events;
+    size_t count, size;
+};
+
+struct domain_thread {
+    uv_thread_t thread;
+    uv_loop_t loop;
+    struct mailbox mailbox;
+    struct mailbox *store;
+    struct mailbox *web[VITALS_THREADS_MAX];
+    int web_count; /* 0 once quiet: no mail leaves any more */
+    uv_timer_t second, soon, delay;
+    uint64_t delay_due_ms;
+    uv_sem_t quiet;
+    bool is_quiet;
+
+    const struct config *config;
+    struct data_dir *dir;
+    struct slice secret;
+    const char *version;
+    struct event_meta meta; /* of the store at start */
+    struct chat chat;
+    struct node *node; /* NULL once stopped */
+    struct tails *tails;
+    struct vitals vitals;
+    uint64_t presence_seen; /* version at the last board */
+
+    bool in_entry;
+    struct outgoing to_store, to_web[VITALS_THREADS_MAX];
+    struct command_mail *answers, **answers_last; /* of the running entry */
+    struct reach_mail *reaching;
+};
+
+/* ---- events, up from the node ---- */
+
+static void outgoing_add(struct outgoing *out, struct shared *bytes)
+{
+    if (out->count == out->size) {
+        out->size = out->size == 0 ? 64 : 2 * out->size;
+        out->events = mem_grow(out->events, out->size * sizeof *out->events);
+    }
+    out->events[out->count++] = shared_ref(bytes);
+}
+
+/* The gathered events as a mail, or NULL when there are none. */
+static struct events_mail *outgoing_take(struct outgoing *out, int kind)
+{
+    if (out->count == 0) return NULL;
+    struct events_mail *mail = mem_new(sizeof *mail + out->count * sizeof *mail->events);
+    mail->mail.kind = kind;
+    mail->count = out->count;
+    memcpy(mail->events, out->events, out->count * sizeof *mail->events);
+    out->count = 0;
+    return mail;
+}
+
+static void on_event(void *owner, const struct message_sent *event, struct shared *bytes)
+{
+    struct domain_thread *domain = owner;
+    domain->in_entry = true;
+    outgoing_add(&domain->to_store, bytes);
+    uint32_t threads = tails_add(domain->tails, event, bytes);
+    for (int i = 0; i < domain->web_count; i++)
+        if (threads & (1u << i)) outgoing_add(&domain->to_web[i], bytes);
+}
+
+static void send_answer(struct domain_thread *domain, struct command_mail *mail)
+{
+    assert(domain->web_count > 0);
+    mail->mail.kind = MAIL_ANSWER;
+    mailbox_send(web_thread_mailbox(mail->thread), &mail->mail);
+}
+
+static void settle_reaching(struct domain_thread *domain, uint64_t now_ms)
+{
+    struct reach_mail **place = &domain->reaching;
+    while (*place != NULL) {
+        struct reach_mail *mail = *place;
+        mail->reached = domain->chat.number >= mail->number;
+        if (!mail->reached && now_ms < mail->deadline_ms && !domain->is_quiet) {
+            place = &mail->next_waiting;
+            continue;
+        }
+        *place = mail->next_waiting;
+        mailbox_send(web_thread_mailbox(mail->thread), &mail->mail);
+    }
+}
+
+static void on_entry(void *owner, uint64_t index)
+{
+    struct domain_thread *domain = owner;
+    uint64_t now_ns = clock_ns();
+
+    struct events_mail *append = outgoing_take(&domain->to_store, MAIL_APPEND);
+    if (append != NULL) {
+        append->index = index;
+        append->raft_durable = node_raft_durable(domain->node);
+        mailbox_send(domain->store, &append->mail);
+    }
+    for (int i = 0; i < domain->web_count; i++) {
+        struct events_mail *events = outgoing_take(&domain->to_web[i], MAIL_EVENTS);
+        if (events == NULL) continue;
+        events->applied_ns = now_ns;
+        events->number = domain->chat.number;
+        mailbox_send(domain->web[i], &events->mail);
+    }
+
+    struct command_mail *answer = domain->answers;
+    domain->answers = NULL;
+    domain->answers_last = &domain->answers;
+    domain->in_entry = false;
+    while (answer != NULL) {
+        struct command_mail *next = (struct command_mail *)answer->mail.next;
+        send_answer(domain, answer);
+        answer = next;
+    }
+    if (domain->reaching != NULL) settle_reaching(domain, uv_now(&domain->loop));
+}
+
+/* ---- commands, down from the web threads ---- */
+
+static struct command_mail *mail_of_request(struct command_request *request)
+{
+    return (struct command_mail *)((char *)request - offsetof(struct command_mail, request));
+}
+
+static void on_answer(struct command_request *request, const struct answer *answer)
+{
+    struct command_mail *mail = mail_of_request(request);
+    struct domain_thread *domain = mail->domain;
+    mail->answer = *answer;
+    if (!domain->in_entry) {
+        send_answer(domain, mail);
+        return;
+    }
+    mail->mail.next = NULL;
+    *domain->answers_last = mail;
+    domain->answers_last = (struct command_mail **)(void *)&mail->mail.next;
+}
+
+static void look_in_window(struct domain_thread *domain, struct command_mail *mail)
+{
+    const struct send_message *command = &mail->request.command;
+    const struct window *window = &domain->chat.window;
+    const struct window_entry *entry = window_find(window, &command->id);
+    if (entry != NULL) {
+        uint64_t content = command_content(&command->sender_id, command->room, command->text);
+        mail->check = entry->content == content ? CHECK_KNOWN : CHECK_USED;
+        mail->answer.number = entry->number;
+        return;
+    }
+    bool is_whole = window->first <= 1 || command->unseen_up_to + 1 >= window->first;
+    mail->check = is_whole ? CHECK_NOT_FOUND : CHECK_RETRY;
+}
+
+static void on_barrier(struct barrier_request *request, int status)
+{
+    struct command_mail *mail =
+        (struct command_mail *)((char *)request - offsetof(struct command_mail, barrier));
+    struct domain_thread *domain = mail->domain;
+    if (status != 0)
+        mail->check = CHECK_NOBODY;
+    else
+        look_in_window(domain, mail);
+    send_answer(domain, mail);
+}
+
+static void take_command(struct domain_thread *domain, struct command_mail *mail)
+{
+    mail->domain = domain;
+    if (domain->node == NULL || domain->is_quiet) { /* too late: this node is stopping */
+        mail->answer = (struct answer){.kind = ANSWER_REFUSED, .refusal = CHAT_NO_LEADER};
+        mail->check = CHECK_NOBODY;
+        if (domain->web_count > 0) {
+            send_answer(domain, mail);
+            return;
+        }
+        mem_free(mail);
+        return;
+    }
+    if (mail->is_check) {
+        mail->barrier.on_barrier = on_barrier;
+        node_barrier(domain->node, &mail->barrier);
+        return;
+    }
+    mail->request.on_answer = on_answer;
+    node_send(domain->node, &mail->request);
+}
+
+/* ---- how things stand ---- */
+
+static void fill_quantiles(const struct domain_thread *domain, struct snapshot *snapshot)
+{
+    const struct vitals *vitals = &domain->vitals;
+    const size_t oldest = VITALS_MINUTE - 1;
+    struct histogram commit =
+        histogram_since(&snapshot->web.command_duration, &vitals->commit.then[oldest]);
+    struct histogram fsync = histogram_since(&snapshot->cluster.fsync, &vitals->fsync.then[oldest]);
+    struct histogram push = histogram_since(&snapshot->web.push, &vitals->push.then[oldest]);
+    snapshot->commit_p50_ms = histogram_quantile_ms(&commit, 0.5);
+    snapshot->commit_p99_ms = histogram_quantile_ms(&commit, 0.99);
+    snapshot->fsync_p50_ms = histogram_quantile_ms(&fsync, 0.5);
+    snapshot->fsync_p99_ms = histogram_quantile_ms(&fsync, 0.99);
+    snapshot->push_p99_ms = histogram_quantile_ms(&push, 0.99);
+
+    uint64_t seconds = (vitals->seconds < 60 ? vitals->seconds : 50 + vitals->seconds % 10);
+    uint64_t events = domain->chat.number - vitals->events_then[oldest];
+    snapshot->messages_per_second = seconds == 0 ? 0 : (double)events / (double)seconds;
+}
+
+static struct shared *board_now(struct domain_thread *domain, const struct snapshot *snapshot)
+{
+    struct slice shown[LIST_ROOMS_MAX];
+    struct vitals *vitals = &domain->vitals;
+    struct board_input input = {
+        .cluster = &snapshot->cluster,
+        .chat = &domain->chat,
+        .presence = node_presence(domain->node),
+        .events = vitals->events,
+        .events_count = vitals->events_count,
+        .shown = shown,
+        .shown_count = tails_shown(domain->tails, shown, LIST_ROOMS_MAX),
+        .now_ms = snapshot->made_at_ms,
+        .version = ++vitals->version,
+        .uptime_ms = snapshot->uptime_ms,
+        .browsers = snapshot->web.conn.websockets,
+        .disk_bytes = snapshot->history_bytes + snapshot->raft_bytes,
+        .self = domain->config->node.name,
+        .messages_per_second = vitals->messages_per_second,
+        .commit_p99_ms = vitals->commit_p99_ms,
+        .browsers_spark = vitals->browsers,
+        .fsync_p99_ms = vitals->fsync_p99_ms,
+    };
+    return make_board(&input);
+}
+
+static void tell_snapshot(struct domain_thread *domain)
+{
+    struct vitals *vitals = &domain->vitals;
+    const struct config *config = domain->config;
+    if (domain->web_count == 0 || domain->node == NULL) return;
+
+    struct snapshot *snapshot = mem_new(sizeof *snapshot);
+    node_status(domain->node, &snapshot->cluster);
+    vitals_web(vitals, &snapshot->web);
+    snapshot->domain_delay = vitals->domain_delay;
+    snapshot->store_fsync = vitals->store_fsync;
+    snapshot->name = config->node.name;
+    snapshot->cluster_name = config->cluster.name;
+    snapshot->http = config->http.public_url;
+    snapshot->address = config->cluster.advertise;
+    snapshot->data_dir = config->node.data_dir;
+    snapshot->made_at_ms = clock_wall_ms();
+    snapshot->started_at_ms = vitals->started_at_ms;
+    snapshot->uptime_ms = uv_now(&domain->loop) - vitals->started_ms;
+    snapshot->pid = (int)getpid();
+    snapshot->draining = vitals->draining;
+    snapshot->ready = snapshot->cluster.is_ready && !vitals->draining;
+    snapshot->events = domain->chat.number;
+    snapshot->durable = vitals->durable;
+    snapshot->rooms = domain->chat.rooms_count;
+    snapshot->people = presence_total(node_presence(domain->node));
+    snapshot->history_bytes = vitals->history_bytes;
+    snapshot->raft_bytes = vitals->raft_bytes;
+    snapshot->free_bytes = vitals->free_bytes;
+    fill_quantiles(domain, snapshot);
+    snapshot->board = board_now(domain, snapshot);
+    domain->presence_seen = presence_version(node_presence(domain->node));
+
+    atomic_init(&snapshot->references, 1);
+    for (int i = 0; i < domain->web_count; i++) {
+        struct snapshot_mail *mail = mem_new(sizeof *mail);
+        mail->mail.kind = MAIL_SNAPSHOT;
+        mail->snapshot = snapshot_ref(snapshot);
+        mailbox_send(domain->web[i], &mail->mail);
+    }
+    snapshot_unref(snapshot);
+}
+
+static void on_second(uv_timer_t *timer)
+{
+    struct domain_thread *domain = timer->data;
+    struct vitals *vitals = &domain->vitals;
+    struct cluster_status cluster;
+    struct web_counters web;
+    if (domain->node == NULL) return;
+
+    node_status(domain->node, &cluster);
+    vitals_tick(vitals, &cluster, domain->chat.number);
+    if (vitals->seconds % 10 == 1) {
+        vitals->raft_bytes = data_dir_used_bytes(domain->dir, "raft");
+        vitals->free_bytes = data_dir_free_bytes(domain->dir);
+    }
+    vitals_web(vitals, &web);
+    node_set_browsers(domain->node, web.conn.websockets,
+                      vitals->history_bytes + vitals->raft_bytes);
+    settle_reaching(domain, uv_now(&domain->loop));
+    tell_snapshot(domain);
+}
+
+static void on_soon(uv_timer_t *timer)
+{
+    tell_snapshot(timer->data);
+}
+
+static void on_change(void *owner)
+{
+    struct domain_thread *domain = owner;
+    if (!uv_is_active((uv_handle_t *)&domain->soon))
+        uv_timer_start(&domain->soon, on_soon, CHANGE_SOON_MS, 0);
+}
+
+static void on_delay(uv_timer_t *timer)
+{
+    struct domain_thread *domain = timer->data;
+    uint64_t now_ms = clock_ms();
+    if (domain->delay_due_ms != 0) {
+        uint64_t late = now_ms > domain->delay_due_ms ? now_ms - domain->delay_due_ms : 0;
+        histogram_add(&domain->vitals.domain_delay, late * 1000);
+    }
+    domain->delay_due_ms = now_ms + DELAY_EVERY_MS;
+    if (domain->reaching != NULL) settle_reaching(domain, uv_now(&domain->loop));
+}
+
+static void on_cluster_event(void *owner, const struct cluster_event *event)
+{
+    struct domain_thread *domain = owner;
+    vitals_event(&domain->vitals, event);
+    on_change(domain);
+}
+
+static void on_fatal(void *owner, int exit_code, const char *sentence)
+{
+    (void)owner;
+    fatal(exit_code, exit_code == 1 ? "node failed" : "node cannot run", sentence);
+}
+
+/* ---- mail ---- */
+
+static void on_tail(void *owner, int thread_number, struct room_mail *tail)
+{
+    struct domain_thread *domain = owner;
+    if (thread_number < domain->web_count) {
+        mailbox_send(domain->web[thread_number], &tail->mail);
+        return;
+    }
+    for (size_t i = 0; i < tail->count; i++)
+        shared_unref(tail->messages[i]); /* quiet already */
+    mem_free(tail);
+}
+
+static int thread_number(const struct domain_thread *domain, struct web_thread *thread)
+{
+    const struct mailbox *box = web_thread_mailbox(thread);
+    for (int i = 0; i < domain->web_count; i++)
+        if (domain->web[i] == box) return i;
+    return -1;
+}
+
+static void take_room(struct domain_thread *domain, struct room_mail *mail)
+{
+    struct slice room = slice_make(mail->room, mail->room_len);
+    int number = thread_number(domain, mail->thread);
+    if (number < 0) {
+    } /* quiet */
+    else if (mail->mail.kind == MAIL_ROOM_OPEN)
+        tails_open(domain->tails, room, number);
+    else
+        tails_close(domain->tails, room, number);
+    mem_free(mail);
+}
+
+static void take_presence(struct domain_thread *domain, struct presence_mail *mail)
+{
+    struct slice room = slice_make(mail->room, mail->room_len);
+    struct slice name = slice_make(mail->name, mail->name_len);
+    if (domain->node != NULL) {
+        struct presence *presence = node_presence(domain->node);
+        if (mail->what == PRESENCE_ENTER)
+            presence_enter(presence, room, &mail->sender_id, name);
+        else if (mail->what == PRESENCE_LEAVE)
+            presence_leave(presence, room, &mail->sender_id);
+        else
+            presence_typing(presence, room, &mail->sender_id, uv_now(&domain->loop));
+    }
+    mem_free(mail);
+}
+
+static void take_durable(struct domain_thread *domain, struct durable_mail *mail)
+{
+    tails_durable(domain->tails, mail->number);
+    if (domain->node != NULL) node_durable(domain->node, mail->number);
+    domain->vitals.durable = mail->number;
+    domain->vitals.history_bytes = mail->disk_bytes;
+    domain->vitals.store_fsync = mail->fsync;
+    mem_free(mail);
+}
+
+static void take_reach(struct domain_thread *domain, struct reach_mail *mail)
+{
+    if (domain->web_count == 0) {
+        mem_free(mail);
+        return;
+    }
+    mail->next_waiting = domain->reaching;
+    domain->reaching = mail;
+    settle_reaching(domain, uv_now(&domain->loop));
+}
+
+static void drain(struct domain_thread *domain)
+{
+    domain->vitals.draining = true;
+    if (domain->node == NULL) return;
+    node_transfer(domain->node, NULL); /* refused when it does not lead: nothing to hand over */
+    tell_snapshot(domain);
+}
+
+static void report(const struct domain_thread *domain)
+{
+    struct cluster_status cluster;
+    char sentence[BOARD_SENTENCE_MAX];
+    if (domain->node == NULL) return;
+    node_status(domain->node, &cluster);
+    board_sentence(sentence, &cluster);
+    log_info("status",
+             "sentence=\"%s\" leader=%s term=%" PRIu64 " number=%" PRIu64 " durable=%" PRIu64
+             " commit_index=%" PRIu64 " applied_index=%" PRIu64 " pending=%" PRIu64 " rooms=%zu",
+             sentence, cluster.leader[0] == '\0' ? "-" : cluster.leader, cluster.term,
+             domain->chat.number, domain->vitals.durable, cluster.commit_index,
+             cluster.applied_index, cluster.pending, domain->chat.rooms_count);
+}
+
+static void now_quiet(void *owner)
+{
+    struct domain_thread *domain = owner;
+    domain->node = NULL;
+    settle_reaching(domain, uv_now(&domain->loop));
+    domain->web_count = 0;
+    uv_sem_post(&domain->quiet);
+}
+
+static void stop(struct domain_thread *domain)
+{
+    assert(domain->node == NULL);
+    uv_close((uv_handle_t *)&domain->second, NULL);
+    uv_close((uv_handle_t *)&domain->soon, NULL);
+    uv_close((uv_handle_t *)&domain->delay, NULL);
+    mailbox_close(&domain->mailbox);
+}
+
+static void on_mail(void *owner, struct mail *mail)
+{
+    struct domain_thread *domain = owner;
+    switch (mail->kind) {
+    case MAIL_COMMAND:
+    case MAIL_CHECK: take_command(domain, (struct command_mail *)mail); return;
+    case MAIL_ROOM_OPEN:
+    case MAIL_ROOM_CLOSE: take_room(domain, (struct room_mail *)mail); return;
+    case MAIL_REACH: take_reach(domain, (struct reach_mail *)mail); return;
+    case MAIL_PRESENCE: take_presence(domain, (struct presence_mail *)mail); return;
+    case MAIL_DURABLE: take_durable(domain, (struct durable_mail *)mail); return;
+    case MAIL_COUNTERS: {
+        const struct counters_mail *counters = (const struct counters_mail *)mail;
+        domain->vitals.threads[counters->thread_number] = counters->counters;
+        break;
+    }
+    case MAIL_DRAIN: drain(domain); break;
+    case MAIL_REPORT: report(domain); break;
+    case MAIL_QUIET:
+        domain->is_quiet = true;
+        node_stop(domain->node, now_quiet, domain);
+        break;
+    case MAIL_STOP: stop(domain); break;
+    default: assert(!"a mail that the domain thread knows"); break;
+    }
+    mem_free(mail);
+}
+
+/* ---- start and stop ---- */
+
+static void run(void *argument)
+{
+    struct domain_thread *domain = argument;
+    uv_run(&domain->loop, UV_RUN_DEFAULT);
+}
+
+static int start_node(struct domain_thread *domain, struct errmsg *errmsg)
+{
+    const struct config *config = domain->config;
+    struct node_options node_options = {
+        .loop = &domain->loop,
+        .handler = {.owner = domain,
+                    .on_event = on_event,
+                    .on_entry = on_entry,
+                    .on_change = on_change,
+                    .on_cluster_event = on_cluster_event,
+                    .on_fatal = on_fatal},
+        .chat = &domain->chat,
+        .dir = domain->dir,
+        .meta = domain->meta,
+        .name = config->node.name,
+        .cluster_name = config->cluster.name,
+        .listen = config->cluster.listen,
+        .advertise = config->cluster.advertise,
+        .http_url = config->http.public_url,
+        .version = domain->version,
+        .peers = config->cluster.peers,
+        .peers_count = config->cluster.peers_count,
+        .secret = domain->secret,
+        .heartbeat_ms = config->cluster.heartbeat_ms,
+        .election_timeout_ms = config->cluster.election_timeout_ms,
+    };
+    return node_start(&domain->node, &node_options, errmsg);
+}
+
+int domain_thread_start(struct domain_thread **out, const struct domain_thread_options *options,
+                        struct errmsg *errmsg)
+{
+    const struct config *config = options->config;
+    struct chat_limits limits = {.text_code_points_max = config->chat.message_max,
+                                 .rate = config->chat.rate,
+                                 .rate_window_ms = config->chat.rate_window_ms};
+    struct domain_thread *domain = mem_new(sizeof *domain);
+    domain->config = config;
+    domain->dir = options->dir;
+    domain->secret = options->secret;
+    domain->version = options->version;
+    domain->answers_last = &domain->answers;
+    chat_init(&domain->chat, &limits);
+
+    int rv = event_store_restore(options->store, &domain->chat, errmsg);
+    if (rv != 0) goto fail;
+    event_store_meta(options->store, &domain->meta);
+
+    uv_loop_init(&domain->loop);
+    uv_sem_init(&domain->quiet, 0);
+    vitals_init(&domain->vitals, uv_now(&domain->loop), clock_wall_ms(), domain->chat.number);
+    domain->vitals.durable = domain->meta.number;
+    domain->vitals.history_bytes = event_store_disk_bytes(options->store);
+    domain->tails = tails_new(&domain->loop, options->store, domain->meta.number, on_tail, domain);
+    mailbox_init(&domain->mailbox, &domain->loop, on_mail, domain);
+    uv_timer_init(&domain->loop, &domain->second);
+    uv_timer_init(&domain->loop, &domain->soon);
+    uv_timer_init(&domain->loop, &domain->delay);
+    domain->second.data = domain->soon.data = domain->delay.data = domain;
+    uv_timer_start(&domain->second, on_second, LISTS_EVERY_MS, LISTS_EVERY_MS);
+    uv_timer_start(&domain->delay, on_delay, DELAY_EVERY_MS, DELAY_EVERY_MS);
+    *out = domain;
+    return 0;
+
+fail:
+    chat_close(&domain->chat);
+    mem_free(domain);
+    return rv;
+}
+
+struct mailbox *domain_thread_mailbox(struct domain_thread *domain)
+{
+    return &domain->mailbox;
+}
+
+void domain_thread_web(struct domain_thread *domain, struct web_thread *const *threads,
+                       size_t threads_count)
+{
+    assert(threads_count <= VITALS_THREADS_MAX);
+    for (size_t i = 0; i < threads_count; i++)
+        domain->web[i] = web_thread_mailbox(threads[i]);
+    domain->web_count = (int)threads_count;
+}
+
+void domain_thread_store(struct domain_thread *domain, struct mailbox *store)
+{
+    domain->store = store;
+}
+
+int domain_thread_run(struct domain_thread *domain, struct errmsg *errmsg)
+{
+    int rv = start_node(domain, errmsg);
+    if (rv != 0) return rv;
+    rv = uv_thread_create(&domain->thread, run, domain);
+    if (rv == 0) return 0;
+    errmsg_set(errmsg, "domain thread: %s", uv_strerror(rv));
+    return ERR_IO;
+}
+
+void domain_thread_wait_quiet(struct domain_thread *domain)
+{
+    uv_sem_wait(&domain->quiet);
+}
+
+void domain_thread_join(struct domain_thread *domain)
+{
+    uv_thread_join(&domain->thread);
+    uv_loop_close(&domain->loop);
+    uv_sem_destroy(&domain->quiet);
+    tails_free(domain->tails);
+    chat_close(&domain->chat);
+    mem_free(domain->to_store.events);
+    for (size_t i = 0; i < VITALS_THREADS_MAX; i++)
+        mem_free(domain->to_web[i].events);
+    mem_free(domain);
+}

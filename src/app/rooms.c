@@ -1,0 +1,350 @@
+#include "app/rooms.h"
+
+#include <uthash.h>
+#include <utlist.h>
+
+#include "app/viewers.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pages/pages.h"
+
+enum { LINGER_MS = 10 * 1000 }; /* a room that nobody wants is kept so long */
+
+struct offset_topic { /* one topic for each time zone offset in use */
+    struct topic topic;
+    int16_t offset_minutes;
+    struct offset_topic *next, *prev;
+};
+
+struct room {
+    char name[ROOM_MAX];
+    uint8_t name_len;
+    bool is_ready, is_dirty;
+    struct room_tail tail;
+    struct offset_topic *topics;
+    struct room_waiter *waiters;
+    uint64_t idle_since_ms; /* 0: somebody is in it */
+    uint64_t applied_ns;    /* of the newest event that has not gone out yet */
+    struct room *next_dirty;
+    UT_hash_handle hh;
+};
+
+struct rooms {
+    struct web_thread *thread;
+    struct room *rooms;
+    struct room *dirty;
+    struct offset_topic *home, *cluster;
+    struct buf scratch;
+};
+
+struct rooms *rooms_new(struct web_thread *thread)
+{
+    struct rooms *rooms = mem_new(sizeof *rooms);
+    *rooms = (struct rooms){.thread = thread};
+    buf_init(&rooms->scratch, RESPONSE_MAX);
+    return rooms;
+}
+
+/* ---- topics ---- */
+
+static struct offset_topic *find_topic(struct offset_topic *topics, int16_t offset_minutes)
+{
+    struct offset_topic *topic;
+    DL_FOREACH(topics, topic)
+        if (topic->offset_minutes == offset_minutes) break;
+    return topic;
+}
+
+static struct offset_topic *new_topic(struct rooms *rooms, struct offset_topic **topics,
+                                      const struct view *view, int16_t offset_minutes, void *shared)
+{
+    struct offset_topic *topic = mem_new(sizeof *topic);
+    (void)rooms;
+    topic->offset_minutes = offset_minutes;
+    topic_init(&topic->topic, view, shared);
+    DL_APPEND(*topics, topic);
+    return topic;
+}
+
+static void free_topics(struct offset_topic **topics, void (*shared_free)(void *shared))
+{
+    struct offset_topic *topic, *next;
+    DL_FOREACH_SAFE(*topics, topic, next) {
+        DL_DELETE(*topics, topic);
+        topic_close(&topic->topic);
+        shared_free(topic->topic.shared);
+        mem_free(topic);
+    }
+}
+
+static struct shared_options options_of(struct rooms *rooms, struct slice room,
+                                        int16_t offset_minutes)
+{
+    const struct config *config = web_thread_config(rooms->thread);
+    return (struct shared_options){
+        .room = room, .offset_minutes = offset_minutes, .ui_title = slice_from(config->ui.title)};
+}
+
+struct topic *room_topic(struct rooms *rooms, struct room *room, int16_t offset_minutes)
+{
+    struct offset_topic *topic = find_topic(room->topics, offset_minutes);
+    if (topic != NULL) return &topic->topic;
+
+    struct shared_options options =
+        options_of(rooms, slice_make(room->name, room->name_len), offset_minutes);
+    void *shared = chat_shared_new(&options);
+    const struct board *board = web_thread_board(rooms->thread);
+    if (board != NULL) chat_shared_board(shared, board);
+    chat_shared_tail(shared, &room->tail, clock_wall_ms());
+    return &new_topic(rooms, &room->topics, &chat_view, offset_minutes, shared)->topic;
+}
+
+struct topic *rooms_home_topic(struct rooms *rooms, int16_t offset_minutes)
+{
+    struct offset_topic *topic = find_topic(rooms->home, offset_minutes);
+    if (topic != NULL) return &topic->topic;
+    struct shared_options options = options_of(rooms, (struct slice){NULL, 0}, offset_minutes);
+    void *shared = home_shared_new(&options);
+    const struct board *board = web_thread_board(rooms->thread);
+    if (board != NULL) home_shared_board(shared, board);
+    return &new_topic(rooms, &rooms->home, &home_view, offset_minutes, shared)->topic;
+}
+
+struct topic *rooms_cluster_topic(struct rooms *rooms, int16_t offset_minutes)
+{
+    struct offset_topic *topic = find_topic(rooms->cluster, offset_minutes);
+    if (topic != NULL) return &topic->topic;
+    struct shared_options options = options_of(rooms, (struct slice){NULL, 0}, offset_minutes);
+    void *shared = cluster_shared_new(&options);
+    const struct board *board = web_thread_board(rooms->thread);
+    if (board != NULL) cluster_shared_board(shared, board);
+    return &new_topic(rooms, &rooms->cluster, &cluster_view, offset_minutes, shared)->topic;
+}
+
+static bool broadcast(struct rooms *rooms, struct topic *topic)
+{
+    return topic_broadcast(topic, viewers_host(web_thread_viewers(rooms->thread)), &rooms->scratch);
+}
+
+/* ---- opening and leaving ---- */
+
+static struct room *find_room(const struct rooms *rooms, struct slice name)
+{
+    struct room *room;
+    HASH_FIND(hh, rooms->rooms, name.at, name.len, room);
+    return room;
+}
+
+static void mail_room(struct rooms *rooms, const struct room *room, int kind)
+{
+    struct room_mail *mail = mem_new(sizeof *mail);
+    mail->mail.kind = kind;
+    mail->thread = rooms->thread;
+    mail->room_len = room->name_len;
+    memcpy(mail->room, room->name, room->name_len);
+    web_thread_mail_domain(rooms->thread, &mail->mail);
+}
+
+static struct room *new_room(struct rooms *rooms, struct slice name)
+{
+    struct room *room = mem_new(sizeof *room);
+    assert(name.len > 0 && name.len <= ROOM_MAX);
+    room->name_len = (uint8_t)name.len;
+    memcpy(room->name, name.at, name.len);
+    room_tail_init(&room->tail);
+    HASH_ADD_KEYPTR(hh, rooms->rooms, room->name, room->name_len, room);
+    mail_room(rooms, room, MAIL_ROOM_OPEN);
+    return room;
+}
+
+static void free_room(struct rooms *rooms, struct room *room)
+{
+    assert(room->waiters == NULL && !room->is_dirty);
+    HASH_DEL(rooms->rooms, room);
+    free_topics(&room->topics, chat_shared_free);
+    room_tail_close(&room->tail);
+    mem_free(room);
+}
+
+void rooms_free(struct rooms *rooms)
+{
+    struct room *room, *next;
+    rooms->dirty = NULL;
+    HASH_ITER(hh, rooms->rooms, room, next) {
+        room->is_dirty = false;
+        free_room(rooms, room);
+    }
+    free_topics(&rooms->home, home_shared_free);
+    free_topics(&rooms->cluster, cluster_shared_free);
+    buf_close(&rooms->scratch);
+    mem_free(rooms);
+}
+
+void rooms_open(struct rooms *rooms, struct room_waiter *waiter, struct slice name)
+{
+    struct room *room = find_room(rooms, name);
+    if (room == NULL) room = new_room(rooms, name);
+    waiter->room = room;
+    waiter->is_ready = room->is_ready;
+    room->idle_since_ms = 0;
+    DL_APPEND(room->waiters, waiter);
+    if (room->is_ready) waiter->on_ready(waiter, 0);
+}
+
+void rooms_leave(struct rooms *rooms, struct room_waiter *waiter)
+{
+    struct room *room = waiter->room;
+    if (room == NULL) return;
+    DL_DELETE(room->waiters, waiter);
+    waiter->room = NULL;
+    if (room->waiters == NULL) room->idle_since_ms = uv_now(web_thread_loop(rooms->thread));
+}
+
+const struct room_tail *room_tail_of(const struct room *room)
+{
+    return &room->tail;
+}
+
+void rooms_sweep(struct rooms *rooms)
+{
+    struct room *room, *next;
+    uint64_t now_ms = uv_now(web_thread_loop(rooms->thread));
+    int64_t wall_ms = clock_wall_ms();
+    HASH_ITER(hh, rooms->rooms, room, next) {
+        struct offset_topic *topic;
+        DL_FOREACH(room->topics, topic)
+            if (chat_shared_day_passed(topic->topic.shared, wall_ms))
+                topic_stream_changed(&topic->topic);
+        if (room->waiters != NULL || !room->is_ready || room->is_dirty) continue;
+        if (room->idle_since_ms + LINGER_MS > now_ms) continue;
+        mail_room(rooms, room, MAIL_ROOM_CLOSE);
+        free_room(rooms, room);
+    }
+}
+
+size_t rooms_count(const struct rooms *rooms)
+{
+    return HASH_COUNT(rooms->rooms);
+}
+
+/* ---- what comes from the domain thread ---- */
+
+/* A waiter's on_ready may make it, or others, leave: each is found anew. */
+static void wake_waiters(struct room *room, int status)
+{
+    for (;;) {
+        struct room_waiter *waiter;
+        DL_FOREACH(room->waiters, waiter)
+            if (!waiter->is_ready) break;
+        if (waiter == NULL) return;
+        waiter->is_ready = true;
+        if (status != 0) {
+            DL_DELETE(room->waiters, waiter);
+            waiter->room = NULL;
+        }
+        waiter->on_ready(waiter, status);
+    }
+}
+
+void rooms_tail_came(struct rooms *rooms, struct room_mail *mail)
+{
+    struct room *room = find_room(rooms, slice_make(mail->room, mail->room_len));
+    struct message_sent event;
+    if (room == NULL || room->is_ready) return; /* asked for twice around a close */
+
+    if (mail->status != 0) {
+        wake_waiters(room, mail->status);
+        free_room(rooms, room);
+        return;
+    }
+    room_tail_reset(&room->tail, mail->next_seq - mail->count);
+    for (size_t i = 0; i < mail->count; i++) {
+        int rv = event_decode(&event, shared_slice(mail->messages[i]), NULL);
+        assert(rv == 0);
+        room_tail_add(&room->tail, mail->messages[i], &event);
+    }
+    room->is_ready = true;
+    room->idle_since_ms = uv_now(web_thread_loop(rooms->thread));
+    wake_waiters(room, 0);
+    if (room->waiters != NULL) room->idle_since_ms = 0;
+}
+
+static void take_event(struct rooms *rooms, struct shared *bytes, uint64_t applied_ns)
+{
+    struct message_sent event;
+    int rv = event_decode(&event, shared_slice(bytes), NULL);
+    assert(rv == 0);
+    viewers_applied(web_thread_viewers(rooms->thread), &event.id, event.number);
+
+    struct room *room = find_room(rooms, event.room);
+    if (room == NULL || !room->is_ready) return; /* the tail that is on its way has it */
+    if (!room_tail_add(&room->tail, bytes, &event)) return;
+
+    const struct message *message = room_tail_at(&room->tail, room->tail.count - 1);
+    int64_t wall_ms = clock_wall_ms();
+    struct offset_topic *topic;
+    DL_FOREACH(room->topics, topic)
+        chat_shared_add(topic->topic.shared, message, wall_ms);
+    room->applied_ns = applied_ns;
+    if (room->is_dirty) return;
+    room->is_dirty = true;
+    room->next_dirty = rooms->dirty;
+    rooms->dirty = room;
+}
+
+void rooms_events_came(struct rooms *rooms, struct events_mail *mail)
+{
+    for (size_t i = 0; i < mail->count; i++)
+        take_event(rooms, mail->events[i], mail->applied_ns);
+}
+
+static void flush_room(struct rooms *rooms, struct room *room)
+{
+    struct offset_topic *topic;
+    DL_FOREACH(room->topics, topic) {
+        chat_shared_fresh(topic->topic.shared);
+        broadcast(rooms, &topic->topic);
+        chat_shared_settle(topic->topic.shared);
+        topic_stream_changed(&topic->topic);
+    }
+    histogram_add(&web_thread_counters(rooms->thread)->push,
+                  (clock_ns() - room->applied_ns) / 1000);
+
+    struct room_waiter *waiter, *next;
+    DL_FOREACH_SAFE(room->waiters, waiter, next)
+        if (waiter->on_messages != NULL) waiter->on_messages(waiter);
+}
+
+void rooms_flush(struct rooms *rooms)
+{
+    while (rooms->dirty != NULL) {
+        struct room *room = rooms->dirty;
+        rooms->dirty = room->next_dirty;
+        room->is_dirty = false;
+        flush_room(rooms, room);
+    }
+}
+
+void rooms_board(struct rooms *rooms, const struct board *board)
+{
+    struct offset_topic *topic;
+    struct room *room;
+    DL_FOREACH(rooms->home, topic) {
+        home_shared_board(topic->topic.shared, board);
+        broadcast(rooms, &topic->topic);
+    }
+    DL_FOREACH(rooms->cluster, topic) {
+        cluster_shared_board(topic->topic.shared, board);
+        broadcast(rooms, &topic->topic);
+    }
+    /* Messages that wait for the end of this turn go out first: a broadcast sends the stream too. */
+    rooms_flush(rooms);
+    for (room = rooms->rooms; room != NULL; room = room->hh.next) {
+        DL_FOREACH(room->topics, topic) {
+            chat_shared_board(topic->topic.shared, board);
+            chat_shared_fresh(topic->topic.shared); /* nothing: no line is sent again */
+            broadcast(rooms, &topic->topic);
+            chat_shared_settle(topic->topic.shared);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+/* Start: directory, secret, event store, domain thread's state, store thread, web threads (their
+ * sockets are bound), then the node and all loops. Stop, in the order that mail needs:
+ *
+ *     DRAIN -> domain    leadership away; /readyz says no
+ *     DRAIN -> web       listener closed, then browsers with 1012
+ *     QUIET -> domain    the node stops, every waiting command is answered; it mails nobody any more
+ *     STOP  -> web       joined
+ *     STOP  -> domain    joined, then the store, which commits what is left
+ */
+#include "app/serve.h"
+
+#include <inttypes.h>
+#include <signal.h>
+
+#include <uv.h>
+
+#include "app/domain_thread.h"
+#include "app/secret.h"
+#include "app/store_thread.h"
+#include "app/version.h"
+#include "app/web_thread.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { HAND_OVER_MS = 100, DRAIN_MAX_MS = 3000, POLL_MS = 10 };
+
+enum phase { RUNNING, HANDING_OVER, DRAINING, STOPPING };
+
+struct server {
+    const struct config *config;
+    struct data_dir dir;
+    struct secret secret;
+    struct event_store *event_store;
+    struct domain_thread *domain;
+    struct store_thread *store;
+    struct web_thread *web[HTTP_THREADS_MAX];
+    uint32_t web_count;
+    uv_sem_t drained; /* posted once by each web thread */
+    uint32_t drained_count;
+    uv_loop_t loop; /* signals, and the clock of stopping */
+    uv_signal_t term, interrupt, hangup, usr1;
+    uv_timer_t timer;
+    enum phase phase;
+    uint64_t phase_since_ms;
+};
+
+static void mail_to(struct mailbox *box, int kind)
+{
+    struct mail *mail = mem_new(sizeof *mail);
+    mail->kind = kind;
+    mailbox_send(box, mail);
+}
+
+/* ---- stopping ---- */
+
+static void enter(struct server *server, enum phase phase)
+{
+    server->phase = phase;
+    server->phase_since_ms = uv_now(&server->loop);
+    if (phase == HANDING_OVER) mail_to(domain_thread_mailbox(server->domain), MAIL_DRAIN);
+    if (phase == DRAINING)
+        for (uint32_t i = 0; i < server->web_count; i++)
+            mail_to(web_thread_mailbox(server->web[i]), MAIL_DRAIN);
+    if (phase == STOPPING) uv_stop(&server->loop);
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    uint64_t so_far_ms = uv_now(&server->loop) - server->phase_since_ms;
+    if (server->phase == HANDING_OVER && so_far_ms >= HAND_OVER_MS) {
+        enter(server, DRAINING);
+        return;
+    }
+    while (uv_sem_trywait(&server->drained) == 0)
+        server->drained_count++;
+    if (server->phase == DRAINING &&
+        (server->drained_count >= server->web_count || so_far_ms >= DRAIN_MAX_MS))
+        enter(server, STOPPING);
+}
+
+static void on_stop_signal(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+    if (server->phase != RUNNING) {
+        log_warn("stopping at once", "signal=%d", number);
+        _exit(0);
+    }
+    log_info("stopping", "signal=%d", number);
+    enter(server, HANDING_OVER);
+    uv_timer_start(&server->timer, on_poll, POLL_MS, POLL_MS);
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+    struct secret secret;
+    struct errmsg errmsg = {{0}};
+    int level = server->config->log.level;
+    (void)number;
+    if (config_log_level_now(server->config, &level, &errmsg) == 0)
+        log_set_level((enum log_level)level);
+    else
+        log_warn("log level not read again", "reason=\"%s\"", errmsg.text);
+    if (secret_read(&secret, server->config->node.secret_file, &errmsg) != 0)
+        log_warn("secret not read again", "reason=\"%s\"", errmsg.text);
+    else if (secret.count != server->secret.count ||
+             memcmp(secret.lens, server->secret.lens, sizeof secret.lens) != 0 ||
+             memcmp(secret.bytes, server->secret.bytes, sizeof secret.bytes) != 0)
+        log_warn("secret has changed", "note=\"it is taken up at the next start\"");
+    crypto_forget(&secret, sizeof secret);
+    log_info("read again", "log_level=%d", level);
+}
+
+static void on_usr1(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+    (void)number;
+    mail_to(domain_thread_mailbox(server->domain), MAIL_REPORT);
+}
+
+static void watch_signal(struct server *server, uv_signal_t *handle, uv_signal_cb on_signal,
+                         int number)
+{
+    uv_signal_init(&server->loop, handle);
+    handle->data = server;
+    uv_signal_start(handle, on_signal, number);
+}
+
+static void stop_all(struct server *server)
+{
+    mail_to(domain_thread_mailbox(server->domain), MAIL_QUIET);
+    domain_thread_wait_quiet(server->domain);
+    for (uint32_t i = 0; i < server->web_count; i++)
+        mail_to(web_thread_mailbox(server->web[i]), MAIL_STOP);
+    for (uint32_t i = 0; i < server->web_count; i++)
+        web_thread_join(server->web[i]);
+    /* The store first tells the domain thread of its last commit, so it is joined before that ends. */
+    mail_to(store_thread_mailbox(server->store), MAIL_STOP);
+    store_thread_join(server->store);
+    mail_to(domain_thread_mailbox(server->domain), MAIL_STOP);
+    domain_thread_join(server->domain);
+}
+
+/* ---- starting ---- */
+
+static int exit_code_of(int rv)
+{
+    if (rv == ERR_DATA || rv == ERR_DENIED || rv == ERR_BUSY || rv == ERR_FORMAT) return 3;
+    if (rv == ERR_BIND) return 4;
+    if (rv == ERR_CONFIG) return 2;
+    return 1;
+}
+
+static int open_data(struct server *server, struct errmsg *errmsg)
+{
+    const struct config *config = server->config;
+    static char history[512];
+    uint8_t cluster[16];
+    int rv = data_dir_open(&server->dir, config->node.data_dir, config->node.name, errmsg);
+    if (rv != 0) return rv;
+
+    bool is_alone = config->cluster.peers_count == 0;
+    rv = is_alone ? secret_read_or_make(&server->secret, config->node.secret_file, errmsg)
+                  : secret_read(&server->secret, config->node.secret_file, errmsg);
+    if (rv != 0) return ERR_CONFIG;
+
+    data_dir_path(&server->dir, "history", history, sizeof history);
+    struct event_store_options options = {.dir = history, .map_bytes = config->store.map_size};
+    rv = event_store_open(&server->event_store, &options, errmsg);
+    if (rv != 0) return rv;
+
+    if (server->dir.state == DATA_DIR_EMPTY)
+        cluster_id_of(cluster, config->cluster.name, config->cluster.peers,
+                      config->cluster.peers_count);
+    else
+        memcpy(cluster, server->dir.cluster, sizeof cluster);
+    return event_store_bind(server->event_store, cluster, errmsg);
+}
+
+static int start_threads(struct server *server, struct errmsg *errmsg)
+{
+    const struct config *config = server->config;
+    struct domain_thread_options domain = {.config = config,
+                                           .dir = &server->dir,
+                                           .store = server->event_store,
+                                           .version = LIVETEA_VERSION,
+                                           .secret = secret_slice(&server->secret, 0)};
+    int rv = domain_thread_start(&server->domain, &domain, errmsg);
+    if (rv != 0) return rv;
+    struct mailbox *domain_box = domain_thread_mailbox(server->domain);
+
+    server->web_count = config->http.threads;
+    for (uint32_t i = 0; i < server->web_count; i++) {
+        struct web_thread_options web = {.config = config,
+                                         .number = (int)i,
+                                         .domain = domain_box,
+                                         .store = server->event_store,
+                                         .secret = &server->secret,
+                                         .drained = &server->drained};
+        rv = web_thread_start(&server->web[i], &web, errmsg);
+        if (rv != 0) return rv;
+    }
+    domain_thread_web(server->domain, server->web, server->web_count);
+
+    rv = store_thread_start(&server->store, server->event_store, domain_box, errmsg);
+    if (rv != 0) return rv;
+    domain_thread_store(server->domain, store_thread_mailbox(server->store));
+
+    rv = domain_thread_run(server->domain, errmsg);
+    for (uint32_t i = 0; rv == 0 && i < server->web_count; i++)
+        rv = web_thread_run(server->web[i], errmsg);
+    return rv;
+}
+
+int serve(const struct config *config)
+{
+    struct errmsg errmsg = {{0}};
+    struct server *server = mem_new(sizeof *server);
+    server->config = config;
+
+    log_info("starting", "version=%s node=%s data=%s config=%s", LIVETEA_VERSION, config->node.name,
+             config->node.data_dir, config->file[0] == '\0' ? "-" : config->file);
+    uv_sem_init(&server->drained, 0);
+    int rv = open_data(server, &errmsg);
+    if (rv == 0) rv = start_threads(server, &errmsg);
+    if (rv != 0) {
+        log_error("cannot start", "reason=\"%s\"",
+                  errmsg.text[0] == '\0' ? err_words(rv) : errmsg.text);
+        _exit(
+            exit_code_of(rv)); /* half of the threads may be there: nothing to take down in order */
+    }
+
+    uv_loop_init(&server->loop);
+    watch_signal(server, &server->term, on_stop_signal, SIGTERM);
+    watch_signal(server, &server->interrupt, on_stop_signal, SIGINT);
+    watch_signal(server, &server->hangup, on_hangup, SIGHUP);
+    watch_signal(server, &server->usr1, on_usr1, SIGUSR1);
+    uv_timer_init(&server->loop, &server->timer);
+    server->timer.data = server;
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+
+    stop_all(server);
+    uv_close((uv_handle_t *)&server->term, NULL);
+    uv_close((uv_handle_t *)&server->interrupt, NULL);
+    uv_close((uv_handle_t *)&server->hangup, NULL);
+    uv_close((uv_handle_t *)&server->usr1, NULL);
+    uv_close((uv_handle_t *)&server->timer, NULL);
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&server->loop);
+    uv_sem_destroy(&server->drained);
+    event_store_close(server->event_store);
+    data_dir_close(&server->dir);
+    crypto_forget(&server->secret, sizeof server->secret);
+    mem_free(server);
+    log_info("stopped", "node=%s", config->node.name);
+    return 0;
+}

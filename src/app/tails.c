@@ -1,0 +1,289 @@
+#include "app/tails.h"
+
+#include <uthash.h>
+#include <utlist.h>
+
+#include "base/mem.h"
+
+struct shown_room {
+    char name[ROOM_MAX];
+    uint8_t name_len;
+    bool is_loaded, is_loading;
+    uint32_t threads; /* that have the tail and get the events */
+    uint32_t waiting; /* that wait for the tail */
+    struct room_tail tail;
+    UT_hash_handle hh;
+};
+
+struct load { /* one read on the pool */
+    uv_work_t work;
+    struct tails *tails;
+    struct event_store *store;
+    char name[ROOM_MAX];
+    uint8_t name_len;
+    uint64_t floor; /* durable when it began: nothing behind this may be dropped meanwhile */
+    int status;
+    size_t count;
+    struct shared *newest_first[TAIL_MAX];
+    struct load *next, *prev;
+};
+
+struct tails {
+    uv_loop_t *loop;
+    struct event_store *store;
+    tail_fn on_tail;
+    void *owner;
+    struct shown_room *rooms;
+    struct load *loads;
+    uint64_t durable;
+    /* a ring of the events behind `durable` (or behind the oldest load's floor) */
+    struct message *kept;
+    size_t kept_first, kept_count, kept_size;
+};
+
+struct tails *tails_new(uv_loop_t *loop, struct event_store *store, uint64_t durable,
+                        tail_fn on_tail, void *owner)
+{
+    struct tails *tails = mem_new(sizeof *tails);
+    *tails = (struct tails){
+        .loop = loop, .store = store, .durable = durable, .on_tail = on_tail, .owner = owner};
+    return tails;
+}
+
+static struct message *kept_at(const struct tails *tails, size_t place)
+{
+    return &tails->kept[(tails->kept_first + place) % tails->kept_size];
+}
+
+static void room_free(struct tails *tails, struct shown_room *room)
+{
+    HASH_DEL(tails->rooms, room);
+    room_tail_close(&room->tail);
+    mem_free(room);
+}
+
+void tails_free(struct tails *tails)
+{
+    struct shown_room *room, *next;
+    assert(tails->loads == NULL);
+    HASH_ITER(hh, tails->rooms, room, next)
+        room_free(tails, room);
+    for (size_t i = 0; i < tails->kept_count; i++)
+        shared_unref(kept_at(tails, i)->bytes);
+    mem_free(tails->kept);
+    mem_free(tails);
+}
+
+bool tails_idle(const struct tails *tails)
+{
+    return tails->loads == NULL;
+}
+
+static struct slice room_name(const struct shown_room *room)
+{
+    return slice_make(room->name, room->name_len);
+}
+
+static struct shown_room *find_room(const struct tails *tails, struct slice name)
+{
+    struct shown_room *room;
+    HASH_FIND(hh, tails->rooms, name.at, name.len, room);
+    return room;
+}
+
+/* ---- what is not durable yet ---- */
+
+static void drop_durable(struct tails *tails)
+{
+    uint64_t floor = tails->durable;
+    const struct load *load;
+    DL_FOREACH(tails->loads, load)
+        if (load->floor < floor) floor = load->floor;
+
+    while (tails->kept_count > 0 && kept_at(tails, 0)->event.number <= floor) {
+        shared_unref(kept_at(tails, 0)->bytes);
+        tails->kept_first = (tails->kept_first + 1) % tails->kept_size;
+        tails->kept_count--;
+    }
+}
+
+static void keep(struct tails *tails, const struct message_sent *event, struct shared *bytes)
+{
+    if (tails->kept_count == tails->kept_size) {
+        size_t size = tails->kept_size == 0 ? 256 : 2 * tails->kept_size;
+        struct message *ring = mem_new_array(size, sizeof *ring);
+        for (size_t i = 0; i < tails->kept_count; i++)
+            ring[i] = *kept_at(tails, i);
+        mem_free(tails->kept);
+        tails->kept = ring;
+        tails->kept_first = 0;
+        tails->kept_size = size;
+    }
+    struct message *message = kept_at(tails, tails->kept_count++);
+    *message = (struct message){.bytes = shared_ref(bytes)};
+    /* Its slices shall stand on its own bytes, not on the raft entry's. */
+    int rv = event_decode(&message->event, shared_slice(bytes), NULL);
+    assert(rv == 0);
+    (void)event;
+}
+
+void tails_durable(struct tails *tails, uint64_t number)
+{
+    tails->durable = number;
+    drop_durable(tails);
+}
+
+/* ---- tails ---- */
+
+static void send_tail(struct tails *tails, struct shown_room *room, int thread_number, int status)
+{
+    struct room_mail *mail = mem_new(sizeof *mail);
+    mail->mail.kind = MAIL_ROOM_TAIL;
+    mail->status = status;
+    mail->room_len = room->name_len;
+    memcpy(mail->room, room->name, room->name_len);
+    mail->next_seq = room->tail.next_seq;
+    for (size_t i = 0; i < room->tail.count; i++) {
+        const struct message *message = room_tail_at(&room->tail, i);
+        mail->messages[mail->count++] = shared_ref(message->bytes);
+        mail->number = message->event.number;
+    }
+    tails->on_tail(tails->owner, thread_number, mail);
+}
+
+static void serve_waiting(struct tails *tails, struct shown_room *room, int status)
+{
+    uint32_t waiting = room->waiting;
+    room->waiting = 0;
+    if (status == 0) room->threads |= waiting;
+    for (int i = 0; i < 32; i++)
+        if (waiting & (1u << i)) send_tail(tails, room, i, status);
+}
+
+static bool on_loaded_event(void *owner, const struct message_sent *event, struct slice bytes)
+{
+    struct load *load = owner;
+    (void)event;
+    load->newest_first[load->count++] = shared_copy(bytes);
+    return load->count < TAIL_MAX;
+}
+
+static void on_pool(uv_work_t *work)
+{
+    struct load *load = work->data;
+    struct event_reader *reader;
+    load->status = event_reader_open(&reader, load->store, NULL);
+    if (load->status != 0) return;
+    load->status = event_reader_begin(reader, NULL);
+    if (load->status == 0) {
+        load->status = event_reader_room_before(reader, slice_make(load->name, load->name_len), 0,
+                                                TAIL_MAX, on_loaded_event, load);
+        if (load->status == ERR_NOT_FOUND) load->status = 0; /* a room without messages */
+        event_reader_end(reader);
+    }
+    event_reader_close(reader);
+}
+
+/* The tail: what the store gave, then what is kept of the room behind it. */
+static void fill_tail(struct tails *tails, struct shown_room *room, struct load *load)
+{
+    struct message_sent event;
+    room_tail_reset(&room->tail, 1);
+    for (size_t i = load->count; i > 0; i--) {
+        struct shared *bytes = load->newest_first[i - 1];
+        int rv = event_decode(&event, shared_slice(bytes), NULL);
+        assert(rv == 0); /* the store has just checked it */
+        if (i == load->count) room_tail_reset(&room->tail, event.seq);
+        room_tail_add(&room->tail, bytes, &event);
+    }
+    for (size_t i = 0; i < tails->kept_count; i++) {
+        const struct message *message = kept_at(tails, i);
+        if (slice_equal(message->event.room, room_name(room)))
+            room_tail_add(&room->tail, message->bytes, &message->event);
+    }
+}
+
+static void on_loaded(uv_work_t *work, int status)
+{
+    struct load *load = work->data;
+    struct tails *tails = load->tails;
+    struct shown_room *room = find_room(tails, slice_make(load->name, load->name_len));
+    if (status != 0) load->status = ERR_CLOSED;
+
+    assert(room != NULL && room->is_loading);
+    room->is_loading = false;
+    if (load->status == 0) {
+        fill_tail(tails, room, load);
+        room->is_loaded = true;
+    }
+    serve_waiting(tails, room, load->status);
+    if (room->threads == 0) room_free(tails, room);
+
+    DL_DELETE(tails->loads, load);
+    for (size_t i = 0; i < load->count; i++)
+        shared_unref(load->newest_first[i]);
+    mem_free(load);
+    drop_durable(tails);
+}
+
+static void start_load(struct tails *tails, struct shown_room *room)
+{
+    struct load *load = mem_new(sizeof *load);
+    load->tails = tails;
+    load->store = tails->store;
+    load->floor = tails->durable;
+    load->name_len = room->name_len;
+    memcpy(load->name, room->name, room->name_len);
+    load->work.data = load;
+    DL_APPEND(tails->loads, load);
+    room->is_loading = true;
+    int rv = uv_queue_work(tails->loop, &load->work, on_pool, on_loaded);
+    assert(rv == 0);
+}
+
+void tails_open(struct tails *tails, struct slice name, int thread_number)
+{
+    struct shown_room *room = find_room(tails, name);
+    if (room == NULL) {
+        assert(name.len > 0 && name.len <= ROOM_MAX);
+        room = mem_new(sizeof *room);
+        room->name_len = (uint8_t)name.len;
+        memcpy(room->name, name.at, name.len);
+        room_tail_init(&room->tail);
+        HASH_ADD_KEYPTR(hh, tails->rooms, room->name, room->name_len, room);
+    }
+    room->waiting |= 1u << thread_number;
+    if (room->is_loaded)
+        serve_waiting(tails, room, 0);
+    else if (!room->is_loading)
+        start_load(tails, room);
+}
+
+void tails_close(struct tails *tails, struct slice name, int thread_number)
+{
+    struct shown_room *room = find_room(tails, name);
+    if (room == NULL) return;
+    room->threads &= ~(1u << thread_number);
+    room->waiting &= ~(1u << thread_number);
+    if (room->threads == 0 && room->waiting == 0 && !room->is_loading) room_free(tails, room);
+}
+
+uint32_t tails_add(struct tails *tails, const struct message_sent *event, struct shared *bytes)
+{
+    struct shown_room *room = find_room(tails, event->room);
+    keep(tails, event, bytes);
+    if (room == NULL || !room->is_loaded) return 0;
+
+    const struct message *kept = kept_at(tails, tails->kept_count - 1);
+    room_tail_add(&room->tail, bytes, &kept->event);
+    return room->threads;
+}
+
+size_t tails_shown(const struct tails *tails, struct slice *out, size_t max)
+{
+    size_t count = 0;
+    const struct shown_room *room;
+    for (room = tails->rooms; room != NULL && count < max; room = room->hh.next)
+        out[count++] = room_name(room);
+    return count;
+}

@@ -1,0 +1,531 @@
+#include "app/viewers.h"
+
+#include <uthash.h>
+#include <utlist.h>
+
+#include "app/commands.h"
+#include "app/rooms.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "pages/pages.h"
+
+struct viewer {
+    uint64_t id;
+    struct live *live;
+    struct viewers *viewers;
+    struct room_waiter waiter; /* in its room */
+    uint64_t seen;             /* hold the join until this is applied; 0 = no more */
+    bool is_queued, is_present, is_watching, behind;
+    struct command_id watched;
+    struct viewer *next, *prev; /* all: viewers->all */
+    struct viewer *next_queued, *prev_queued;
+    struct viewer *next_watching, *prev_watching;
+    UT_hash_handle hh; /* by id */
+};
+
+struct viewers {
+    struct web_thread *thread;
+    struct live_host host;
+    struct viewer *by_id, *all, *queued, *watching;
+    size_t queued_count;
+    uint64_t last_id;
+    unsigned joins_in_turn;
+    uint64_t join_ns; /* what one costs, smoothed */
+    uv_idle_t idle;   /* runs while joins wait */
+    uint64_t turn_ms; /* loop time of the turn that joins_in_turn counts */
+};
+
+static struct viewer *find_viewer(struct viewers *viewers, uint64_t id)
+{
+    struct viewer *viewer;
+    HASH_FIND(hh, viewers->by_id, &id, sizeof id, viewer);
+    return viewer;
+}
+
+/* ---- presence ---- */
+
+static void tell_presence(struct viewer *viewer, enum presence_what what)
+{
+    const struct live *live = viewer->live;
+    struct presence_mail *mail = mem_new(sizeof *mail);
+    *mail = (struct presence_mail){.mail.kind = MAIL_PRESENCE,
+                                   .what = what,
+                                   .sender_id = live->identity->sender_id,
+                                   .room_len = live->address.room_len,
+                                   .name_len = live->identity->name_len};
+    memcpy(mail->room, live->address.room, live->address.room_len);
+    memcpy(mail->name, live->identity->name, live->identity->name_len);
+    web_thread_mail_domain(viewer->viewers->thread, &mail->mail);
+}
+
+/* ---- opening ---- */
+
+static bool shows_room(const struct viewer *viewer)
+{
+    return viewer->live->address.view == &chat_view;
+}
+
+static struct topic *topic_for(struct viewer *viewer)
+{
+    struct rooms *rooms = web_thread_rooms(viewer->viewers->thread);
+    int16_t offset = viewer->live->offset_minutes;
+    if (shows_room(viewer)) return room_topic(rooms, viewer->waiter.room, offset);
+    if (viewer->live->address.view == &cluster_view) return rooms_cluster_topic(rooms, offset);
+    return rooms_home_topic(rooms, offset);
+}
+
+static void opened(struct viewer *viewer)
+{
+    uint64_t before_ns = clock_ns();
+    struct viewers *viewers = viewer->viewers;
+    if (shows_room(viewer) && viewer->live->identity->name_len > 0) {
+        viewer->is_present = true;
+        tell_presence(viewer, PRESENCE_ENTER);
+    }
+    live_opened(viewer->live, topic_for(viewer), viewer->behind);
+    viewers->join_ns += (clock_ns() - before_ns) / 8 - viewers->join_ns / 8;
+}
+
+static void on_room_ready(struct room_waiter *waiter, int status)
+{
+    struct viewer *viewer = (struct viewer *)((char *)waiter - offsetof(struct viewer, waiter));
+    if (status != 0) {
+        live_refused(viewer->live, "unavailable");
+        return;
+    }
+    opened(viewer);
+}
+
+static void open_room(struct viewer *viewer)
+{
+    const struct live_address *address = &viewer->live->address;
+    if (!shows_room(viewer)) {
+        opened(viewer);
+        return;
+    }
+    rooms_open(web_thread_rooms(viewer->viewers->thread), &viewer->waiter,
+               slice_make(address->room, address->room_len));
+}
+
+/* A page that came from another node must not go back: wait for what it has seen. */
+static void go(struct viewer *viewer)
+{
+    struct viewers *viewers = viewer->viewers;
+    if (viewer->seen <= web_thread_applied(viewers->thread)) {
+        open_room(viewer);
+        return;
+    }
+    struct reach_mail *mail = mem_new(sizeof *mail);
+    *mail =
+        (struct reach_mail){.mail.kind = MAIL_REACH,
+                            .thread = viewers->thread,
+                            .viewer = viewer->id,
+                            .number = viewer->seen,
+                            .deadline_ms = uv_now(web_thread_loop(viewers->thread)) + SEEN_HOLD_MS};
+    web_thread_mail_domain(viewers->thread, &mail->mail);
+}
+
+void viewers_reached(struct viewers *viewers, struct reach_mail *mail)
+{
+    struct viewer *viewer = find_viewer(viewers, mail->viewer);
+    if (viewer == NULL) return;
+    viewer->behind = !mail->reached;
+    open_room(viewer);
+}
+
+static void next_turn(struct viewers *viewers)
+{
+    uint64_t now_ms = uv_now(web_thread_loop(viewers->thread));
+    if (now_ms == viewers->turn_ms) return;
+    viewers->turn_ms = now_ms;
+    viewers->joins_in_turn = 0;
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    struct viewers *viewers = idle->data;
+    viewers->joins_in_turn = 0;
+    while (viewers->queued != NULL && viewers->joins_in_turn < JOINS_PER_TURN_MAX) {
+        struct viewer *viewer = viewers->queued;
+        DL_DELETE2(viewers->queued, viewer, prev_queued, next_queued);
+        viewers->queued_count--;
+        viewer->is_queued = false;
+        viewers->joins_in_turn++;
+        go(viewer);
+    }
+    if (viewers->queued == NULL) uv_idle_stop(idle);
+}
+
+static void host_open(void *owner, struct live *live, uint64_t seen)
+{
+    struct viewers *viewers = owner;
+    struct viewer *viewer = mem_new(sizeof *viewer);
+    viewer->id = ++viewers->last_id;
+    viewer->live = live;
+    viewer->viewers = viewers;
+    viewer->seen = seen;
+    viewer->waiter.on_ready = on_room_ready;
+    live->host_data = viewer;
+    HASH_ADD(hh, viewers->by_id, id, sizeof viewer->id, viewer);
+    DL_APPEND(viewers->all, viewer);
+
+    next_turn(viewers);
+    if (viewers->queued == NULL && viewers->joins_in_turn < JOINS_PER_TURN_MAX) {
+        viewers->joins_in_turn++;
+        go(viewer);
+        return;
+    }
+    DL_APPEND2(viewers->queued, viewer, prev_queued, next_queued);
+    viewers->queued_count++;
+    viewer->is_queued = true;
+    uv_idle_start(&viewers->idle, on_idle);
+}
+
+static void stop_watching(struct viewer *viewer)
+{
+    if (!viewer->is_watching) return;
+    viewer->is_watching = false;
+    DL_DELETE2(viewer->viewers->watching, viewer, prev_watching, next_watching);
+}
+
+static void host_close(void *owner, struct live *live)
+{
+    struct viewers *viewers = owner;
+    struct viewer *viewer = live->host_data;
+    if (viewer == NULL) return;
+    live->host_data = NULL;
+    if (viewer->is_present) tell_presence(viewer, PRESENCE_LEAVE);
+    if (viewer->is_queued) {
+        DL_DELETE2(viewers->queued, viewer, prev_queued, next_queued);
+        viewers->queued_count--;
+    }
+    stop_watching(viewer);
+    rooms_leave(web_thread_rooms(viewers->thread), &viewer->waiter);
+    DL_DELETE(viewers->all, viewer);
+    HASH_DEL(viewers->by_id, viewer);
+    mem_free(viewer);
+}
+
+/* ---- to the browser ---- */
+
+static struct shared *host_frame(void *owner, struct slice payload)
+{
+    (void)owner;
+    return ws_text_frame(payload);
+}
+
+static void host_send_frame(void *owner, void *connection, struct shared *frame)
+{
+    (void)owner;
+    conn_send(connection, frame);
+}
+
+static void host_send(void *owner, void *connection, struct shared *const pieces[], size_t count)
+{
+    enum { PIECES_MAX = 8 };
+    struct shared *all[PIECES_MAX];
+    uint64_t len = 0;
+    uint8_t head[WS_HEAD_MAX];
+    (void)owner;
+    assert(count < PIECES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        all[i + 1] = pieces[i];
+        len += pieces[i]->len;
+    }
+    size_t head_len = ws_text_head(head, len);
+    all[0] = shared_copy(slice_make(head, head_len));
+    conn_send_pieces(connection, all, count + 1);
+    shared_unref(all[0]);
+}
+
+/* ---- commands ---- */
+
+static struct command_mail *mail_for(struct viewer *viewer, const struct live_ref *ref,
+                                     const struct send_message *command)
+{
+    struct command_mail *mail = command_mail_new(viewer->viewers->thread, command);
+    mail->viewer = viewer->id;
+    if (ref != NULL) mail->ref = *ref;
+    return mail;
+}
+
+static void host_dispatch(void *owner, struct live *live, const struct live_ref *ref,
+                          const struct send_message *command)
+{
+    struct viewers *viewers = owner;
+    struct command_mail *mail = mail_for(live->host_data, ref, command);
+    uint32_t wait_ms =
+        web_thread_rate_address(viewers->thread, conn_address(live->channel->connection));
+    if (wait_ms > 0) {
+        commands_refuse(viewers->thread, mail, CHAT_TOO_FAST, wait_ms);
+        return;
+    }
+    commands_send(viewers->thread, mail);
+}
+
+static void host_check(void *owner, struct live *live, const struct live_ref *ref,
+                       const struct send_message *command)
+{
+    struct viewers *viewers = owner;
+    commands_check(viewers->thread, mail_for(live->host_data, ref, command));
+}
+
+void viewers_answered(struct viewers *viewers, struct command_mail *mail)
+{
+    static const enum live_outcome of_check[] = {[CHECK_KNOWN] = LIVE_ACCEPTED,
+                                                 [CHECK_USED] = LIVE_USED,
+                                                 [CHECK_NOT_FOUND] = LIVE_NOT_FOUND,
+                                                 [CHECK_RETRY] = LIVE_UNKNOWN,
+                                                 [CHECK_NOBODY] = LIVE_UNKNOWN};
+    static const enum live_outcome of_answer[] = {[ANSWER_ACCEPTED] = LIVE_ACCEPTED,
+                                                  [ANSWER_REFUSED] = LIVE_REFUSED,
+                                                  [ANSWER_UNKNOWN] = LIVE_UNKNOWN,
+                                                  [ANSWER_RETRY] = LIVE_UNKNOWN};
+    struct viewer *viewer = find_viewer(viewers, mail->viewer);
+    if (viewer == NULL) return; /* the page has gone: what it sent is kept or not all the same */
+    struct live_info info = {
+        .kind = mail->is_check ? LIVE_CHECKED : LIVE_ANSWERED,
+        .id = mail->request.command.id,
+        .outcome = mail->is_check ? of_check[mail->check] : of_answer[mail->answer.kind],
+        .refusal = mail->answer.refusal,
+        .wait_ms = mail->answer.wait_ms,
+        .number = mail->answer.number,
+    };
+    live_inform(viewer->live, mail->ref.len == 0 ? NULL : &mail->ref, &info);
+}
+
+static void host_watch(void *owner, struct live *live, const struct command_id *id)
+{
+    struct viewers *viewers = owner;
+    struct viewer *viewer = live->host_data;
+    viewer->watched = *id;
+    if (viewer->is_watching) return;
+    viewer->is_watching = true;
+    DL_APPEND2(viewers->watching, viewer, prev_watching, next_watching);
+}
+
+void viewers_applied(struct viewers *viewers, const struct command_id *id, uint64_t number)
+{
+    struct viewer *viewer, *next;
+    DL_FOREACH_SAFE2(viewers->watching, viewer, next, next_watching)
+    {
+        if (!command_id_equal(&viewer->watched, id)) continue;
+        struct live_info info = {
+            .kind = LIVE_APPLIED, .id = *id, .outcome = LIVE_ACCEPTED, .number = number};
+        stop_watching(viewer);
+        live_inform(viewer->live, NULL, &info);
+    }
+}
+
+/* ---- history ---- */
+
+struct history { /* one page of older messages, on its way from the store */
+    struct viewers *viewers;
+    uint64_t viewer;
+    struct live_ref ref;
+    uint64_t before_number, before_seq; /* one of them is 0 */
+    char room[ROOM_MAX];
+    uint8_t room_len;
+    size_t count;
+    struct message messages[PAGE_MESSAGES];
+};
+
+static void inform_history(struct viewer *viewer, const struct live_ref *ref,
+                           const struct message *messages, size_t count)
+{
+    struct live_info info = {.kind = LIVE_HISTORY,
+                             .messages = messages,
+                             .messages_count = count,
+                             .reached_start = count == 0 || messages[count - 1].event.seq == 1};
+    live_inform(viewer->live, ref, &info);
+}
+
+static bool take_older(void *owner, const struct message_sent *event, struct slice bytes)
+{
+    struct history *history = owner;
+    struct message *message = &history->messages[history->count];
+    (void)event;
+    message->bytes = shared_copy(bytes);
+    if (event_decode(&message->event, shared_slice(message->bytes), NULL) != 0) {
+        shared_unref(message->bytes);
+        return false;
+    }
+    return ++history->count < PAGE_MESSAGES;
+}
+
+static void read_history(void *owner, struct event_reader *reader, int status)
+{
+    struct history *history = owner;
+    struct slice room = slice_make(history->room, history->room_len);
+    struct message_sent event;
+    if (status != 0) return;
+    if (history->before_seq == 0) {
+        if (event_reader_get(reader, history->before_number, &event, NULL) != 0) return;
+        if (!slice_equal(event.room, room)) return;
+        history->before_seq = event.seq;
+    }
+    if (history->before_seq <= 1) return;
+    event_reader_room_before(reader, room, history->before_seq, PAGE_MESSAGES, take_older, history);
+}
+
+static void history_read(void *owner)
+{
+    struct history *history = owner;
+    struct viewer *viewer = find_viewer(history->viewers, history->viewer);
+    if (viewer != NULL) inform_history(viewer, &history->ref, history->messages, history->count);
+    for (size_t i = 0; i < history->count; i++)
+        shared_unref(history->messages[i].bytes);
+    mem_free(history);
+}
+
+/* The place of a number in a tail, or its count. */
+static size_t place_of(const struct room_tail *tail, uint64_t number)
+{
+    size_t place = 0;
+    while (place < tail->count && room_tail_at(tail, place)->event.number != number)
+        place++;
+    return place;
+}
+
+static void host_history(void *owner, struct live *live, const struct live_ref *ref,
+                         uint64_t before_number)
+{
+    struct viewers *viewers = owner;
+    struct viewer *viewer = live->host_data;
+    struct history *history = mem_new(sizeof *history);
+    *history = (struct history){.viewers = viewers,
+                                .viewer = viewer->id,
+                                .ref = *ref,
+                                .before_number = before_number,
+                                .room_len = live->address.room_len};
+    memcpy(history->room, live->address.room, live->address.room_len);
+
+    const struct room_tail *tail = room_tail_of(viewer->waiter.room);
+    size_t place = place_of(tail, before_number);
+    bool is_in_tail = place < tail->count;
+    if (is_in_tail && (place > 0 || room_tail_whole(tail))) {
+        while (place > 0 && history->count < PAGE_MESSAGES) {
+            struct message *message = &history->messages[history->count++];
+            *message = *room_tail_at(tail, --place);
+            shared_ref(message->bytes);
+        }
+        web_thread_later(viewers->thread, 0, history_read, history);
+        return;
+    }
+    if (is_in_tail) history->before_seq = room_tail_at(tail, 0)->event.seq;
+    if (web_thread_read(viewers->thread, read_history, history_read, history) != 0)
+        web_thread_later(viewers->thread, 0, history_read, history); /* busy: nothing older now */
+}
+
+/* ---- the rest of what a page may ask for ---- */
+
+struct wake {
+    struct viewers *viewers;
+    uint64_t viewer;
+};
+
+static void woken(void *owner)
+{
+    struct wake *wake = owner;
+    struct viewer *viewer = find_viewer(wake->viewers, wake->viewer);
+    struct live_info info = {.kind = LIVE_WOKEN};
+    mem_free(wake);
+    if (viewer != NULL) live_inform(viewer->live, NULL, &info);
+}
+
+static void host_wake(void *owner, struct live *live, uint32_t ms)
+{
+    struct viewers *viewers = owner;
+    const struct viewer *viewer = live->host_data;
+    struct wake *wake = mem_new(sizeof *wake);
+    *wake = (struct wake){.viewers = viewers, .viewer = viewer->id};
+    web_thread_later(viewers->thread, ms, woken, wake);
+}
+
+static void host_typing(void *owner, struct live *live)
+{
+    struct viewer *viewer = live->host_data;
+    (void)owner;
+    if (viewer->is_present) tell_presence(viewer, PRESENCE_TYPING);
+}
+
+static enum live_find host_find(void *owner, struct slice path, struct live_address *address,
+                                struct buf *to)
+{
+    (void)owner;
+    return pages_find(path, address, to);
+}
+
+static int64_t host_wall_ms(void *owner)
+{
+    (void)owner;
+    return clock_wall_ms();
+}
+
+static void host_random(void *owner, void *out, size_t len)
+{
+    (void)owner;
+    crypto_random(out, len);
+}
+
+void viewers_lists(struct viewers *viewers)
+{
+    struct viewer *viewer, *next;
+    struct live_info info = {.kind = LIVE_LISTS};
+    DL_FOREACH_SAFE(viewers->all, viewer, next)
+        if (viewer->live->state == LIVE_MOUNTED) live_inform(viewer->live, NULL, &info);
+}
+
+size_t viewers_count(const struct viewers *viewers)
+{
+    return HASH_COUNT(viewers->by_id);
+}
+
+uint32_t viewers_backlog_ms(const struct viewers *viewers)
+{
+    return (uint32_t)(viewers->queued_count * viewers->join_ns / 1000000);
+}
+
+struct viewers *viewers_new(struct web_thread *thread, const struct token_keys *keys)
+{
+    struct viewers *viewers = mem_new(sizeof *viewers);
+    viewers->thread = thread;
+    viewers->host = (struct live_host){.owner = viewers,
+                                       .keys = *keys,
+                                       .node = web_thread_config(thread)->node.name,
+                                       .frame = host_frame,
+                                       .send_frame = host_send_frame,
+                                       .send = host_send,
+                                       .find = host_find,
+                                       .open = host_open,
+                                       .close = host_close,
+                                       .dispatch = host_dispatch,
+                                       .check = host_check,
+                                       .history = host_history,
+                                       .watch = host_watch,
+                                       .wake = host_wake,
+                                       .typing = host_typing,
+                                       .wall_ms = host_wall_ms,
+                                       .random = host_random};
+    uv_idle_init(web_thread_loop(thread), &viewers->idle);
+    viewers->idle.data = viewers;
+    return viewers;
+}
+
+void viewers_stop(struct viewers *viewers)
+{
+    uv_close((uv_handle_t *)&viewers->idle, NULL);
+}
+
+void viewers_free(struct viewers *viewers)
+{
+    assert(viewers->all == NULL);
+    mem_free(viewers);
+}
+
+const struct live_host *viewers_host(const struct viewers *viewers)
+{
+    return &viewers->host;
+}

@@ -1,0 +1,687 @@
+#include "app/web_thread.h"
+
+#include <uthash.h>
+#include <utlist.h>
+
+#include "app/api.h"
+#include "app/commands.h"
+#include "app/origin.h"
+#include "app/rooms.h"
+#include "app/site.h"
+#include "app/viewers.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "web/assets.h"
+
+enum { DELAY_EVERY_MS = 100, READS_MAX = 64, BACKLOG = 1024, ADDRESS_RATE = 10 };
+
+static const struct route routes[] = {
+    {"/", 1u << HTTP_METHOD_GET, ROUTE_HOME, false},
+    {"/cluster", 1u << HTTP_METHOD_GET, ROUTE_CLUSTER, false},
+    {"/session", 1u << HTTP_METHOD_POST, ROUTE_SESSION, false},
+    {"/rooms", 1u << HTTP_METHOD_POST, ROUTE_ROOMS, false},
+    {"/assets/:name", 1u << HTTP_METHOD_GET, ROUTE_ASSETS, false},
+    {"/favicon.ico", 1u << HTTP_METHOD_GET, ROUTE_FAVICON, false},
+    {"/robots.txt", 1u << HTTP_METHOD_GET, ROUTE_ROBOTS, false},
+    {"/live/websocket", 1u << HTTP_METHOD_GET, ROUTE_SOCKET, false},
+    {"/livez", 1u << HTTP_METHOD_GET, ROUTE_LIVEZ, false},
+    {"/readyz", 1u << HTTP_METHOD_GET, ROUTE_READYZ, false},
+    {"/status", 1u << HTTP_METHOD_GET, ROUTE_STATUS, true},
+    {"/metrics", 1u << HTTP_METHOD_GET, ROUTE_METRICS, true},
+    {"/api/rooms", 1u << HTTP_METHOD_GET, ROUTE_API_ROOMS, false},
+    {"/api/rooms/:room/messages", 1u << HTTP_METHOD_GET | 1u << HTTP_METHOD_POST,
+     ROUTE_API_MESSAGES, false},
+    {"/api/events", 1u << HTTP_METHOD_GET, ROUTE_API_EVENTS, true},
+    {"/:room", 1u << HTTP_METHOD_GET | 1u << HTTP_METHOD_POST, ROUTE_ROOM, false},
+};
+
+enum user_kind { USER_EXCHANGE, USER_BROWSER };
+
+/* What stands behind a connection: first member of an exchange's and a browser's memory. */
+struct user {
+    enum user_kind kind;
+};
+
+struct kept_exchange {
+    struct user user;
+    struct exchange exchange;
+};
+
+struct browser { /* one WebSocket */
+    struct user user;
+    struct channel channel;
+};
+
+struct later {
+    uv_timer_t timer;
+    struct web_thread *thread;
+    void (*later)(void *owner);
+    void *owner;
+    struct later *next, *prev;
+};
+
+struct read {
+    uv_work_t work;
+    struct web_thread *thread;
+    void (*run)(void *owner, struct event_reader *reader, int status);
+    void (*done)(void *owner);
+    void *owner;
+};
+
+struct web_thread {
+    uv_thread_t thread;
+    uv_loop_t loop;
+    struct mailbox mailbox, *domain;
+    int number;
+    bool is_draining, is_stopping, is_drained;
+    uv_sem_t *drained;
+    const struct config *config;
+    struct event_store *store;
+    struct event_reader *reader;
+    struct conn_server *server, *admin_server; /* the second NULL unless admin_listen is set */
+    struct listener *listener, *admin_listener;
+    int servers_open;
+    struct snapshot *snapshot;
+    uint64_t applied;
+    struct rooms *rooms;
+    struct viewers *viewers;
+    struct site *site;
+    struct rate address_rate;
+    struct web_counters counters;
+    struct buf decoded;
+    uv_check_t turn_end;
+    uv_timer_t second, delay;
+    uint64_t delay_due_ms;
+    struct later *laters;
+    unsigned reads;
+};
+
+/* ---- exchanges ---- */
+
+static void count_http(struct web_thread *thread, const struct exchange *exchange, int status)
+{
+    struct web_counters *counters = &thread->counters;
+    size_t place = 0;
+    histogram_add(&counters->http_duration[exchange->route],
+                  (clock_ns() - exchange->started_ns) / 1000);
+    while (place < counters->http_counts_used &&
+           (counters->http_counts[place].route != exchange->route ||
+            counters->http_counts[place].method != exchange->method ||
+            counters->http_counts[place].code != status))
+        place++;
+    if (place == HTTP_COUNTS_MAX) return;
+    if (place == counters->http_counts_used) {
+        counters->http_counts[place] = (struct http_count){.route = (uint8_t)exchange->route,
+                                                           .method = (uint8_t)exchange->method,
+                                                           .code = (uint16_t)status};
+        counters->http_counts_used++;
+    }
+    counters->http_counts[place].count++;
+}
+
+static struct kept_exchange *kept_of(struct exchange *exchange)
+{
+    return (struct kept_exchange *)((char *)exchange - offsetof(struct kept_exchange, exchange));
+}
+
+static void exchange_over(struct exchange *exchange, int status)
+{
+    count_http(exchange->thread, exchange, status);
+    if (exchange->conn != NULL) conn_set_user(exchange->conn, NULL);
+    mem_free(kept_of(exchange));
+}
+
+void exchange_respond(struct exchange *exchange, const struct http_response *response)
+{
+    struct conn *conn = exchange->conn;
+    exchange_over(exchange, response->status);
+    if (conn != NULL)
+        http_respond(conn, response);
+    else
+        shared_unref(response->body_shared);
+}
+
+void exchange_error(struct exchange *exchange, int status, const char *word, const char *sentence)
+{
+    struct conn *conn = exchange->conn;
+    exchange_over(exchange, status);
+    if (conn != NULL) http_respond_error(conn, status, word, sentence);
+}
+
+static void respond_asset(struct exchange *exchange, const struct http_request *request,
+                          struct slice name)
+{
+    struct conn *conn = exchange->conn;
+    exchange_over(exchange, assets_find(name) != NULL ? 200 : 404);
+    assets_respond(conn, request, name);
+}
+
+static void respond_method(struct web_thread *thread, struct exchange *exchange, unsigned allowed)
+{
+    char allow[64];
+    struct conn *conn = exchange->conn;
+    buf_reset(&thread->decoded);
+    router_allow(allowed, &thread->decoded);
+    size_t len = thread->decoded.len < sizeof allow ? thread->decoded.len : sizeof allow - 1;
+    memcpy(allow, thread->decoded.at, len);
+    allow[len] = '\0';
+    exchange_over(exchange, 405);
+    http_respond_method(conn, allow);
+}
+
+static bool is_api(const struct http_request *request)
+{
+    return slice_starts(request->path, slice_of("/api/"));
+}
+
+static void on_request(void *owner, struct conn *conn, const struct http_request *request)
+{
+    struct web_thread *thread = owner;
+    struct route_match match = {0};
+    struct kept_exchange *kept = mem_new(sizeof *kept);
+    kept->user.kind = USER_EXCHANGE;
+    struct exchange *exchange = &kept->exchange;
+    *exchange = (struct exchange){.thread = thread,
+                                  .conn = conn,
+                                  .route = ROUTE_NONE,
+                                  .method = request->method,
+                                  .started_ns = clock_ns()};
+    conn_set_user(conn, kept);
+
+    const struct route *route =
+        router_find(routes, sizeof routes / sizeof *routes, request, &thread->decoded, &match);
+    bool is_hidden =
+        route != NULL && route->is_admin && thread->admin_server != NULL && !conn_is_admin(conn);
+    if (route == NULL && match.allowed != 0) {
+        respond_method(thread, exchange, match.allowed);
+        return;
+    }
+    if (route == NULL || is_hidden) {
+        if (is_api(request) || is_hidden) {
+            exchange_error(exchange, 404, "not_found", "There is nothing at this address.");
+            return;
+        }
+        site_not_found(thread->site, exchange, request);
+        return;
+    }
+
+    exchange->route = (enum web_route)route->id;
+    switch (exchange->route) {
+    case ROUTE_HOME:
+    case ROUTE_ROOM:
+    case ROUTE_CLUSTER:
+    case ROUTE_SESSION:
+    case ROUTE_ROOMS: site_handle(thread->site, exchange, request); return;
+    case ROUTE_ASSETS: respond_asset(exchange, request, match.values[0]); return;
+    case ROUTE_FAVICON: respond_asset(exchange, request, slice_of("favicon.svg")); return;
+    case ROUTE_ROBOTS: respond_asset(exchange, request, slice_of("robots.txt")); return;
+    case ROUTE_SOCKET: {
+        exchange_error(exchange, 426, "upgrade_required", "This address is for WebSockets.");
+        return;
+    }
+    case ROUTE_LIVEZ:
+    case ROUTE_READYZ:
+    case ROUTE_STATUS:
+    case ROUTE_METRICS:
+    case ROUTE_API_ROOMS:
+    case ROUTE_API_MESSAGES:
+    case ROUTE_API_EVENTS: api_handle(exchange, request, &match); return;
+    case ROUTE_NONE:
+    case WEB_ROUTES:
+    default: site_not_found(thread->site, exchange, request); return;
+    }
+}
+
+/* ---- WebSockets ---- */
+
+static int on_upgrade(void *owner, struct conn *conn, const struct http_request *request)
+{
+    struct web_thread *thread = owner;
+    uint8_t csrf[16];
+    int status = site_upgrade(thread->site, request, csrf);
+    if (status != 0) return status;
+
+    struct browser *browser = mem_new(sizeof *browser);
+    browser->user.kind = USER_BROWSER;
+    channel_init(&browser->channel, viewers_host(thread->viewers), conn, csrf);
+    conn_set_user(conn, browser);
+    return 0;
+}
+
+static void on_message(void *owner, struct conn *conn, struct slice text)
+{
+    struct browser *browser = conn_user(conn);
+    (void)owner;
+    bool was_joined = browser->channel.is_joined_once;
+    int code = channel_receive(&browser->channel, text);
+    if (code != 0) {
+        conn_close(conn, code, CONN_END_PROTOCOL);
+        return;
+    }
+    if (!was_joined && browser->channel.is_joined_once) conn_joined(conn);
+}
+
+static void on_closed(void *owner, struct conn *conn, enum conn_end end)
+{
+    struct user *user = conn_user(conn);
+    (void)owner;
+    (void)end;
+    if (user == NULL) return;
+    if (user->kind == USER_EXCHANGE) {
+        ((struct kept_exchange *)user)->exchange.conn = NULL;
+        return;
+    }
+    struct browser *browser = (struct browser *)user;
+    channel_close(&browser->channel);
+    mem_free(browser);
+}
+
+/* ---- what the rooms of this floor ask for ---- */
+
+const struct config *web_thread_config(const struct web_thread *thread)
+{
+    return thread->config;
+}
+
+uv_loop_t *web_thread_loop(struct web_thread *thread)
+{
+    return &thread->loop;
+}
+
+const struct snapshot *web_thread_snapshot(const struct web_thread *thread)
+{
+    return thread->snapshot;
+}
+
+const struct board *web_thread_board(const struct web_thread *thread)
+{
+    return thread->snapshot == NULL ? NULL : board_of(thread->snapshot->board);
+}
+
+struct event_reader *web_thread_reader(struct web_thread *thread)
+{
+    return thread->reader;
+}
+
+struct event_store *web_thread_store(struct web_thread *thread)
+{
+    return thread->store;
+}
+
+struct rooms *web_thread_rooms(struct web_thread *thread)
+{
+    return thread->rooms;
+}
+
+struct viewers *web_thread_viewers(struct web_thread *thread)
+{
+    return thread->viewers;
+}
+
+struct web_counters *web_thread_counters(struct web_thread *thread)
+{
+    return &thread->counters;
+}
+
+uint64_t web_thread_applied(const struct web_thread *thread)
+{
+    return thread->applied;
+}
+
+bool web_thread_is_draining(const struct web_thread *thread)
+{
+    return thread->is_draining;
+}
+
+void web_thread_mail_domain(struct web_thread *thread, struct mail *mail)
+{
+    mailbox_send(thread->domain, mail);
+}
+
+uint32_t web_thread_rate_address(struct web_thread *thread, struct slice address)
+{
+    struct sender_id who;
+    sender_id_of_api(&who, address);
+    return rate_take(&thread->address_rate, &who, uv_now(&thread->loop));
+}
+
+bool web_thread_origin_allowed(const struct web_thread *thread, struct slice origin)
+{
+    const struct config *config = thread->config;
+    const struct board *board = web_thread_board(thread);
+    struct slice extra = slice_from(config->http.allowed_origins);
+    if (origin_is_of(origin, slice_from(config->http.public_url))) return true;
+    while (extra.len > 0)
+        if (origin_is_of(origin, slice_cut(&extra, ' '))) return true;
+    for (size_t i = 0; board != NULL && i < board->nodes_count; i++)
+        if (origin_is_of(origin, slice_from(board->nodes[i].http))) return true;
+    return false;
+}
+
+static void on_later_closed(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+static void run_later(struct later *later)
+{
+    void (*run)(void *owner) = later->later;
+    void *owner = later->owner;
+    DL_DELETE(later->thread->laters, later);
+    uv_close((uv_handle_t *)&later->timer, on_later_closed);
+    run(owner);
+}
+
+static void on_later(uv_timer_t *timer)
+{
+    run_later(timer->data);
+}
+
+void web_thread_later(struct web_thread *thread, uint32_t ms, void (*run)(void *owner), void *owner)
+{
+    struct later *later = mem_new(sizeof *later);
+    later->thread = thread;
+    later->later = run;
+    later->owner = owner;
+    uv_timer_init(&thread->loop, &later->timer);
+    later->timer.data = later;
+    DL_APPEND(thread->laters, later);
+    uv_timer_start(&later->timer, on_later, thread->is_stopping ? 0 : ms, 0);
+}
+
+static void on_pool(uv_work_t *work)
+{
+    struct read *read = work->data;
+    struct event_reader *reader;
+    int status = event_reader_open(&reader, read->thread->store, NULL);
+    if (status != 0) {
+        read->run(read->owner, NULL, status);
+        return;
+    }
+    status = event_reader_begin(reader, NULL);
+    read->run(read->owner, reader, status);
+    if (status == 0) event_reader_end(reader);
+    event_reader_close(reader);
+}
+
+static void on_read(uv_work_t *work, int status)
+{
+    struct read *read = work->data;
+    void (*done)(void *owner) = read->done;
+    void *owner = read->owner;
+    (void)status;
+    read->thread->reads--;
+    mem_free(read);
+    done(owner);
+}
+
+int web_thread_read(struct web_thread *thread,
+                    void (*run)(void *owner, struct event_reader *reader, int status),
+                    void (*done)(void *owner), void *owner)
+{
+    if (thread->reads >= READS_MAX) return ERR_BUSY;
+    struct read *read = mem_new(sizeof *read);
+    *read = (struct read){.thread = thread, .run = run, .done = done, .owner = owner};
+    read->work.data = read;
+    int rv = uv_queue_work(&thread->loop, &read->work, on_pool, on_read);
+    assert(rv == 0);
+    thread->reads++;
+    return 0;
+}
+
+/* ---- mail and timers ---- */
+
+static void take_snapshot(struct web_thread *thread, struct snapshot *snapshot)
+{
+    struct snapshot *before = thread->snapshot;
+    const struct board *new = board_of(snapshot->board);
+    bool is_news = before == NULL || new->number != board_of(before->board)->number ||
+                   new->health != board_of(before->board)->health ||
+                   new->behind != board_of(before->board)->behind;
+    thread->snapshot = snapshot;
+    if (snapshot->events > thread->applied) thread->applied = snapshot->events;
+    rooms_board(thread->rooms, new);
+    if (is_news) viewers_lists(thread->viewers);
+    snapshot_unref(before);
+}
+
+static void free_events(struct events_mail *mail)
+{
+    for (size_t i = 0; i < mail->count; i++)
+        shared_unref(mail->events[i]);
+    mem_free(mail);
+}
+
+static void free_tail(struct room_mail *mail)
+{
+    for (size_t i = 0; i < mail->count; i++)
+        shared_unref(mail->messages[i]);
+    mem_free(mail);
+}
+
+static void drain(struct web_thread *thread)
+{
+    if (thread->is_draining) return;
+    thread->is_draining = true;
+    listener_stop(thread->listener, NULL, NULL);
+    thread->listener = NULL;
+    conn_server_drain(thread->server, 0);
+}
+
+static void on_server_stopped(void *owner)
+{
+    struct web_thread *thread = owner;
+    if (--thread->servers_open > 0) return;
+    while (thread->laters != NULL)
+        run_later(thread->laters);
+    viewers_stop(thread->viewers);
+    uv_close((uv_handle_t *)&thread->turn_end, NULL);
+    uv_close((uv_handle_t *)&thread->second, NULL);
+    uv_close((uv_handle_t *)&thread->delay, NULL);
+    mailbox_close(&thread->mailbox);
+}
+
+static void stop(struct web_thread *thread)
+{
+    thread->is_draining = true;
+    thread->is_stopping = true;
+    if (thread->listener != NULL) listener_stop(thread->listener, NULL, NULL);
+    if (thread->admin_listener != NULL) listener_stop(thread->admin_listener, NULL, NULL);
+    conn_server_stop(thread->server, on_server_stopped, thread);
+    if (thread->admin_server != NULL)
+        conn_server_stop(thread->admin_server, on_server_stopped, thread);
+}
+
+static void on_mail(void *owner, struct mail *mail)
+{
+    struct web_thread *thread = owner;
+    switch (mail->kind) {
+    case MAIL_ANSWER: commands_answered(thread, (struct command_mail *)mail); return;
+    case MAIL_EVENTS: {
+        struct events_mail *events = (struct events_mail *)mail;
+        if (events->number > thread->applied) thread->applied = events->number;
+        rooms_events_came(thread->rooms, events);
+        free_events(events);
+        return;
+    }
+    case MAIL_ROOM_TAIL: {
+        struct room_mail *tail = (struct room_mail *)mail;
+        if (tail->number > thread->applied) thread->applied = tail->number;
+        rooms_tail_came(thread->rooms, tail);
+        free_tail(tail);
+        return;
+    }
+    case MAIL_REACH: viewers_reached(thread->viewers, (struct reach_mail *)mail); break;
+    case MAIL_SNAPSHOT: take_snapshot(thread, ((struct snapshot_mail *)mail)->snapshot); break;
+    case MAIL_DRAIN: drain(thread); break;
+    case MAIL_STOP: stop(thread); break;
+    default: assert(!"a mail that a web thread knows"); break;
+    }
+    mem_free(mail);
+}
+
+static void on_turn_end(uv_check_t *check)
+{
+    struct web_thread *thread = check->data;
+    rooms_flush(thread->rooms);
+    if (!thread->is_draining || thread->is_drained) return;
+    if (conn_server_counters(thread->server)->connections > 0) return;
+    thread->is_drained = true;
+    uv_sem_post(thread->drained);
+}
+
+static void add_admin(struct conn_counters *sum, const struct conn_counters *admin)
+{
+    sum->http_requests += admin->http_requests;
+    sum->http_bad += admin->http_bad;
+    sum->connections += admin->connections;
+    sum->received_bytes += admin->received_bytes;
+    sum->sent_bytes += admin->sent_bytes;
+}
+
+static void on_second(uv_timer_t *timer)
+{
+    struct web_thread *thread = timer->data;
+    struct counters_mail *mail = mem_new(sizeof *mail);
+    struct web_counters *counters = &thread->counters;
+    counters->conn = *conn_server_counters(thread->server);
+    if (thread->admin_server != NULL)
+        add_admin(&counters->conn, conn_server_counters(thread->admin_server));
+    counters->rooms_shown = rooms_count(thread->rooms);
+    counters->views = viewers_count(thread->viewers);
+    counters->subscriptions = counters->views;
+    mail->mail.kind = MAIL_COUNTERS;
+    mail->thread_number = thread->number;
+    mail->counters = *counters;
+    mailbox_send(thread->domain, &mail->mail);
+    rooms_sweep(thread->rooms);
+}
+
+static void on_delay(uv_timer_t *timer)
+{
+    struct web_thread *thread = timer->data;
+    uint64_t now_ms = clock_ms();
+    if (thread->delay_due_ms != 0) {
+        uint64_t late = now_ms > thread->delay_due_ms ? now_ms - thread->delay_due_ms : 0;
+        histogram_add(&thread->counters.loop_delay, late * 1000);
+    }
+    thread->delay_due_ms = now_ms + DELAY_EVERY_MS;
+}
+
+/* ---- start and stop ---- */
+
+static struct conn_server *new_server(struct web_thread *thread, bool is_admin)
+{
+    char every[64];
+    const struct config *config = thread->config;
+    int len = snprintf(every, sizeof every, "X-Livetea-Node: %s\r\n", config->node.name);
+    struct conn_server_options options = {
+        .loop = &thread->loop,
+        .handler = {.owner = thread,
+                    .on_request = on_request,
+                    .on_upgrade = on_upgrade,
+                    .on_message = on_message,
+                    .on_closed = on_closed},
+        .limits = {.connections_max = config->http.max_connections / config->http.threads,
+                   .per_address_max = config->http.max_per_address,
+                   .out_max = (size_t)config->http.send_queue,
+                   .behind_proxy = config->http.behind_proxy},
+        .every = slice_make(every, (size_t)len),
+        .admin = is_admin};
+    thread->servers_open++;
+    return conn_server_new(&options);
+}
+
+static int listen_on(struct web_thread *thread, struct listener **out, struct conn_server *server,
+                     const char *address, struct errmsg *errmsg)
+{
+    struct listen_options options = {.loop = &thread->loop,
+                                     .server = server,
+                                     .address = address,
+                                     .backlog = BACKLOG,
+                                     .is_shared = thread->config->http.threads > 1};
+    return listener_start(out, &options, errmsg);
+}
+
+static void run(void *argument)
+{
+    struct web_thread *thread = argument;
+    uv_run(&thread->loop, UV_RUN_DEFAULT);
+}
+
+static void start_timers(struct web_thread *thread)
+{
+    uv_check_init(&thread->loop, &thread->turn_end);
+    uv_timer_init(&thread->loop, &thread->second);
+    uv_timer_init(&thread->loop, &thread->delay);
+    thread->turn_end.data = thread->second.data = thread->delay.data = thread;
+    uv_check_start(&thread->turn_end, on_turn_end);
+    uv_timer_start(&thread->second, on_second, LISTS_EVERY_MS, LISTS_EVERY_MS);
+    uv_timer_start(&thread->delay, on_delay, DELAY_EVERY_MS, DELAY_EVERY_MS);
+}
+
+int web_thread_start(struct web_thread **out, const struct web_thread_options *options,
+                     struct errmsg *errmsg)
+{
+    const struct config *config = options->config;
+    struct token_keys keys = {
+        .secrets = {secret_slice(options->secret, 0), secret_slice(options->secret, 1)}};
+    struct web_thread *thread = mem_new(sizeof *thread);
+    thread->number = options->number;
+    thread->config = config;
+    thread->store = options->store;
+    thread->domain = options->domain;
+    thread->drained = options->drained;
+
+    uv_loop_init(&thread->loop);
+    int rv = event_reader_open(&thread->reader, options->store, errmsg);
+    if (rv != 0) return rv; /* the process ends: what was begun goes with it */
+    buf_init(&thread->decoded, HTTP_LINE_MAX);
+    rate_init(&thread->address_rate, ADDRESS_RATE * config->chat.rate, config->chat.rate_window_ms);
+    mailbox_init(&thread->mailbox, &thread->loop, on_mail, thread);
+    start_timers(thread);
+    thread->viewers = viewers_new(thread, &keys);
+    thread->rooms = rooms_new(thread);
+    thread->site = site_new(thread, &keys);
+
+    thread->server = new_server(thread, config->http.admin_listen[0] == '\0');
+    rv = listen_on(thread, &thread->listener, thread->server, config->http.listen, errmsg);
+    if (rv != 0) return rv;
+    if (config->http.admin_listen[0] != '\0' && thread->number == 0) {
+        thread->admin_server = new_server(thread, true);
+        rv = listen_on(thread, &thread->admin_listener, thread->admin_server,
+                       config->http.admin_listen, errmsg);
+        if (rv != 0) return rv;
+    }
+    *out = thread;
+    return 0;
+}
+
+int web_thread_run(struct web_thread *thread, struct errmsg *errmsg)
+{
+    int rv = uv_thread_create(&thread->thread, run, thread);
+    if (rv == 0) return 0;
+    errmsg_set(errmsg, "web thread: %s", uv_strerror(rv));
+    return ERR_IO;
+}
+
+struct mailbox *web_thread_mailbox(struct web_thread *thread)
+{
+    return &thread->mailbox;
+}
+
+void web_thread_join(struct web_thread *thread)
+{
+    uv_thread_join(&thread->thread);
+    uv_loop_close(&thread->loop);
+    site_free(thread->site);
+    rooms_free(thread->rooms);
+    viewers_free(thread->viewers);
+    event_reader_close(thread->reader);
+    rate_close(&thread->address_rate);
+    buf_close(&thread->decoded);
+    snapshot_unref(thread->snapshot);
+    mem_free(thread);
+}
