@@ -5,8 +5,8 @@
 #include "base/crypto.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
-#include <threads.h>
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -22,11 +22,11 @@ struct contexts { /* of one thread */
     EVP_MAC_CTX *hmac;
 };
 
-static once_flag fetched = ONCE_FLAG_INIT;
+static pthread_once_t fetched = PTHREAD_ONCE_INIT;
 static EVP_MD *sha256;
 static EVP_MD *sha1;
 static EVP_MAC *hmac;
-static tss_t contexts_key;
+static pthread_key_t contexts_key;
 static uint64_t table_keys[4];
 
 static _Thread_local struct contexts *contexts_here;
@@ -53,7 +53,7 @@ static void fetch_all(void)
     sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
     hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     must(sha256 != NULL && sha1 != NULL && hmac != NULL);
-    must(tss_create(&contexts_key, contexts_free) == thrd_success);
+    must(pthread_key_create(&contexts_key, contexts_free) == 0);
     must(RAND_bytes((unsigned char *)table_keys, sizeof table_keys) == 1);
 }
 
@@ -61,7 +61,7 @@ static struct contexts *contexts_get(void)
 {
     if (contexts_here != NULL) return contexts_here;
 
-    call_once(&fetched, fetch_all);
+    must(pthread_once(&fetched, fetch_all) == 0);
     struct contexts *contexts = mem_new(sizeof *contexts);
     contexts->digest = EVP_MD_CTX_new();
     contexts->hmac = EVP_MAC_CTX_new(hmac);
@@ -72,7 +72,7 @@ static struct contexts *contexts_get(void)
     OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
                            OSSL_PARAM_construct_end()};
     must(EVP_MAC_CTX_set_params(contexts->hmac, params) == 1);
-    must(tss_set(contexts_key, contexts) == thrd_success);
+    must(pthread_setspecific(contexts_key, contexts) == 0);
     contexts_here = contexts;
     return contexts;
 }

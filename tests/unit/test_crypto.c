@@ -3,9 +3,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <threads.h>
 
 #include <cmocka.h>
+#include <uv.h>
 
 #include "base/checksum.h"
 #include "base/crypto.h"
@@ -40,7 +40,7 @@ static void digests_are_those_of_the_standards(void **state)
     assert_hex(out, 32, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
-static int digest_on_a_thread(void *owner)
+static void digest_on_a_thread(void *owner)
 {
     uint8_t out[SHA256_SIZE];
     struct slice part = SLICE("abc");
@@ -48,18 +48,17 @@ static int digest_on_a_thread(void *owner)
         crypto_sha256(out, &part, 1);
     crypto_hmac(out, part, &part, 1);
     memcpy(owner, out, sizeof out);
-    return 0;
 }
 
 static void threads_have_their_own_contexts(void **state)
 {
     (void)state;
-    thrd_t threads[4];
+    uv_thread_t threads[4];
     uint8_t outs[4][SHA256_SIZE];
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(thrd_create(&threads[i], digest_on_a_thread, outs[i]), thrd_success);
+        assert_int_equal(uv_thread_create(&threads[i], digest_on_a_thread, outs[i]), 0);
     for (size_t i = 0; i < 4; i++)
-        thrd_join(threads[i], NULL);
+        uv_thread_join(&threads[i]);
     for (size_t i = 1; i < 4; i++)
         assert_memory_equal(outs[0], outs[i], SHA256_SIZE);
 }
