@@ -45,7 +45,7 @@ target_include_directories(livetea_wslay SYSTEM INTERFACE ${WSLAY_INCLUDE})
 target_link_libraries(livetea_wslay INTERFACE ${WSLAY_LIBRARY})
 
 # llhttp: Debian 13 has a library; Debian 12 ships the C sources inside node-llhttp.
-find_path(LLHTTP_INCLUDE NAMES llhttp.h PATH_SUFFIXES llhttp)
+find_path(LLHTTP_INCLUDE NAMES llhttp.h PATHS /usr/share/include PATH_SUFFIXES llhttp)
 find_library(LLHTTP_LIBRARY llhttp)
 set(LLHTTP_SOURCES /usr/share/llhttp/api.c /usr/share/llhttp/http.c /usr/share/llhttp/llhttp.c)
 if(LLHTTP_INCLUDE AND LLHTTP_LIBRARY)

@@ -1,16 +1,27 @@
 /* One browser's connection, from accept to close.
  *
- *      request          101 written        close frame         out is empty
- *  HTTP -------> UPGRADING ------> WEBSOCKET ------> DRAINING ------------> CLOSED
- *    +---------------+-----------------+----- error, timeout ------------------+
+ *           101            close frame          both sides are done, or WS_CLOSE_MS
+ *  HTTP ----------> WEBSOCKET --------> DRAINING --------------------------------> CLOSED
+ *    |                  |                  ^                                          ^
+ *    +--- last answer --|------------------+                                          |
+ *    +------------------+------------------ error, deadline --------------------------+
  *
  * A connection belongs to one web thread, and so does its server (struct conn_server): the limits,
  * what every answer carries, and whom to call. What is queued on a connection in one turn of the
- * loop leaves in one writev at the end of that turn; queued bytes are shared, by reference. A
- * browser that does not read is closed with 4000 when CONN_OUT_MAX bytes or CONN_OUT_FRAMES_MAX
- * frames wait for it, or after CONN_STALLED_MS without progress.
+ * loop leaves in one writev at the end of that turn; queued bytes are shared, by reference. While
+ * the kernel takes no more, one write waits for it, of no more than the frame that was begun; all
+ * that is queued meanwhile leaves together. A browser that does not read is closed with 4000 when
+ * CONN_OUT_MAX bytes or CONN_OUT_FRAMES_MAX frames wait for it (only what was begun is still sent),
+ * or after CONN_STALLED_MS without progress.
  *
- * An idle WebSocket connection is small (no buffer, no parser, no frame context).
+ * An idle WebSocket connection is small (no buffer, no parser, no frame context, no timer of its
+ * own: all deadlines are on one wheel). Bytes are read into one buffer of the server.
+ *
+ * A connection that we end first says so (close frame or last answer), then our half of the TCP
+ * stream is shut, and what still comes in is read and thrown away until the other side is done or
+ * WS_CLOSE_MS are over: closing at once would reset the stream and take the last answer with it.
+ *
+ * The program must ignore SIGPIPE.
  */
 #pragma once
 #include <uv.h>
@@ -20,14 +31,14 @@
 
 struct conn;
 
-enum conn_end { /* why a connection ended; the label of websocket_closed_total */
-    CONN_END_CLIENT,   /* the other side closed, or went away */
-    CONN_END_SLOW,     /* 4000 */
-    CONN_END_PROTOCOL, /* 1002, 1003, 1007, 1008, 1009; bad HTTP */
-    CONN_END_DRAIN,    /* 1012 */
-    CONN_END_IDLE,     /* deadlines, silence */
-    CONN_END_LIMIT,    /* too many */
-    CONN_ENDS
+enum conn_end {                    /* why a connection ended; the label of websocket_closed_total */
+                CONN_END_CLIENT,   /* the other side closed, or went away */
+                CONN_END_SLOW,     /* 4000 */
+                CONN_END_PROTOCOL, /* 1002, 1003, 1007, 1008, 1009; bad HTTP */
+                CONN_END_DRAIN,    /* 1012 */
+                CONN_END_IDLE,     /* deadlines, silence */
+                CONN_END_LIMIT,    /* too many */
+                CONN_ENDS
 };
 
 struct conn_counters { /* of one thread; read by it alone */
@@ -54,10 +65,11 @@ struct conn_handler { /* all are called in the loop of the thread, as its caller
 };
 
 struct conn_limits {
-    uint64_t connections_max;     /* of this thread */
-    uint32_t per_address_max;     /* of this thread; 0 = off */
-    size_t out_max;               /* bytes; CONN_OUT_MAX unless set */
-    bool behind_proxy;            /* believe X-Forwarded-For */
+    uint64_t connections_max; /* of this thread; 0 = off */
+    uint32_t per_address_max; /* WebSockets of one address, of this thread; twice as many
+                                   * connections; 0 = off */
+    size_t out_max;           /* bytes; CONN_OUT_MAX unless set */
+    bool behind_proxy;        /* believe the last element of X-Forwarded-For */
 };
 
 struct conn_server;
@@ -80,8 +92,12 @@ void conn_server_drain(struct conn_server *server, unsigned per_turn);
 /* Ends all connections at once; on_stopped when the last is gone, then the server is freed. */
 void conn_server_stop(struct conn_server *server, void (*on_stopped)(void *owner), void *owner);
 
-/* Takes an accepted connection (uv_accept is done inside). Called by listener. */
-void conn_accept(struct conn_server *server, uv_stream_t *listener);
+/* Takes an accepted socket. Beyond connections_max it is answered 503, and far beyond simply closed.
+ * Called by listener. */
+void conn_accept(struct conn_server *server, int fd);
+
+/* For tests: as if so many milliseconds had passed since the last turn of the loop. */
+void conn_server_skip(struct conn_server *server, uint64_t ms);
 
 /* ---- one connection ---- */
 
@@ -107,3 +123,15 @@ void conn_close(struct conn *conn, int code, enum conn_end end);
 
 /* The join came: the deadline for it is over. */
 void conn_joined(struct conn *conn);
+
+/* ---- for http.c and assets.c ---- */
+
+/* Begins the answer to the request that the connection works on: an empty buffer for its head, and
+ * what the head must know. NULL when there is nothing to answer. */
+struct buf *conn_answer_begin(struct conn *conn, struct http_frame *frame);
+/* Queues it; takes both (body may be NULL). */
+void conn_answer_end(struct conn *conn, struct shared *head, struct shared *body, bool keep);
+
+/* A place of the server's for bytes that are made once and sent often, NULL at first; `count` places
+ * in all, the same at each call. The server drops the references at its end. */
+struct shared **conn_kept(struct conn *conn, size_t place, size_t count);

@@ -2,8 +2,14 @@
  *
  * A request is complete (head and body within base/limits.h) before anybody sees it. What RFC 9112
  * does not allow is answered with 400 and the connection closed: exactly one response, and nothing
- * behind a rejected request is ever read as another. All of llhttp's lenient flags are off. One
- * request of a connection is worked on at a time; pipelined ones wait.
+ * behind a rejected request is ever read as another. One request of a connection is worked on at a
+ * time; pipelined ones wait.
+ *
+ * The head is collected first, checked line by line (line ends, lengths, forbidden bytes: what a
+ * tolerant proxy in front of us might read differently), and only then given to llhttp, as one piece;
+ * both must agree. All of llhttp's lenient flags are off. The lines between the chunks of a body are
+ * checked in the same way. Not taken at all: trailers, transfer codings but "chunked", bodies of GET
+ * and HEAD.
  *
  * One web thread.
  */
@@ -13,8 +19,13 @@
 
 struct conn;
 
-enum http_method { HTTP_METHOD_GET, HTTP_METHOD_HEAD, HTTP_METHOD_POST, HTTP_METHOD_DELETE,
-                   HTTP_METHOD_OTHER };
+enum http_method {
+    HTTP_METHOD_GET,
+    HTTP_METHOD_HEAD,
+    HTTP_METHOD_POST,
+    HTTP_METHOD_DELETE,
+    HTTP_METHOD_OTHER
+};
 
 struct http_header {
     struct slice name, value; /* value trimmed; name as sent */
@@ -31,6 +42,8 @@ struct http_request { /* borrowed: good until the handler returns */
     struct slice body;
     struct slice host; /* the Host header, exactly one */
     bool is_upgrade;   /* Connection: upgrade and Upgrade: websocket, any case */
+    bool is_old;       /* HTTP/1.0 */
+    bool keep;         /* the other side wants the connection to stay */
 };
 
 /* The first header of that name (any case), or an empty slice. */
@@ -46,8 +59,45 @@ struct http_response {
     struct slice headers; /* further header lines, each with CRLF; no untrusted text in them */
     struct slice body;    /* copied, unless body_shared is set */
     struct shared *body_shared; /* sent by reference (its own is taken by the connection) */
-    bool close;           /* the connection after it */
+    bool close;                 /* the connection after it */
 };
+
+/* ---- reading; used by conn ---- */
+
+struct http_reader; /* one request that is coming in */
+
+enum http_progress {
+    HTTP_READ_MORE, /* all is read, and it is not enough */
+    HTTP_READ_HEAD, /* the head is there and a body will follow; said once */
+    HTTP_READ_ALL,  /* a request; what is behind `used` is not part of it */
+    HTTP_READ_BAD   /* to be refused with http_reader_status, and nothing more to be read */
+};
+
+struct http_reader *http_reader_new(void);
+/* NULL is fine. */
+void http_reader_free(struct http_reader *reader);
+enum http_progress http_read(struct http_reader *reader, struct slice bytes, size_t *used);
+/* Of a complete request (or one whose head is there, then without its body). */
+const struct http_request *http_reader_request(const struct http_reader *reader);
+int http_reader_status(const struct http_reader *reader);
+/* The other side waits for a 100 before it sends the body. */
+bool http_reader_expects(const struct http_reader *reader);
+
+/* One of the elements, between commas, of one of the headers of that name is `word`, any case. */
+bool http_header_has(const struct http_request *request, const char *name, const char *word);
+
+/* ---- writing ---- */
+
+struct http_frame { /* what an answer takes over from its request and its connection */
+    bool is_head;   /* no body */
+    bool keep;      /* the connection stays */
+    bool is_old;    /* HTTP/1.0: staying is not taken for granted */
+    struct slice every, date;
+};
+
+/* The head of an answer, appended. */
+void http_add_head(struct buf *out, const struct http_response *response,
+                   const struct http_frame *frame, size_t body_len);
 
 /* Answers the request that the connection is working on, now or in a later turn of the loop. Once
  * for each request. HEAD gets the head alone. Adds Content-Length, Connection and the headers that

@@ -13,10 +13,12 @@ struct listen_options {
     const char *address; /* host:port; host may be a name, "[::1]" or empty for all */
     int backlog;
     bool is_shared; /* SO_REUSEPORT; several threads listen */
+    bool is_first;  /* of those threads: with is_shared, another program that listens there already
+                     * is an error (the kernel would give each a part of the connections) */
 };
 
 /* Resolves and binds at once (blocking; at start). 0 or ERR_BIND with the address in errmsg. Out of
- * descriptors, accepting pauses and goes on when a connection ends or after 100 ms: no busy loop. */
+ * descriptors, accepting pauses for 100 ms: no busy loop. */
 int listener_start(struct listener **out, const struct listen_options *options,
                    struct errmsg *errmsg);
 /* Stops accepting at once; `on_stopped` when the handle is closed (may be NULL). Frees it. */

@@ -18,8 +18,8 @@ struct route {
 };
 
 struct route_match {
-    const struct route *route;               /* NULL: no such path */
-    struct slice values[ROUTE_VALUES_MAX];   /* decoded, stand on `decoded` */
+    const struct route *route;             /* NULL: no such path */
+    struct slice values[ROUTE_VALUES_MAX]; /* decoded, stand on `decoded` */
     size_t values_count;
     unsigned allowed; /* methods of all routes with this path, when none had the method */
 };
