@@ -226,7 +226,7 @@ static bool decode(struct buf *buf, struct slice text, bool url)
         good = slice_equal(buf_slice(&again), text);
     }
     if (!good) buf_truncate(buf, start);
-    crypto_forget(standard.at == NULL ? (char[1]){0} : standard.at, standard.len);
+    if (standard.len > 0) crypto_forget(standard.at, standard.len);
     buf_close(&standard);
     buf_close(&again);
     return good;

@@ -6,19 +6,19 @@
 #pragma once
 #include <stddef.h>
 
-#define ERR_TABLE(X)                                                                               \
-    X(ERR_IO, -1, "input/output error")                                                            \
-    X(ERR_FORMAT, -2, "not in the expected format")                                                \
-    X(ERR_TOO_LARGE, -3, "larger than allowed")                                                    \
-    X(ERR_NOT_FOUND, -4, "not found")                                                              \
-    X(ERR_BUSY, -5, "busy")                                                                        \
-    X(ERR_CLOSED, -6, "closed")                                                                    \
-    X(ERR_TIMEOUT, -7, "timed out")                                                                \
-    X(ERR_CONFIG, -8, "not a usable configuration")                                                \
-    X(ERR_DATA, -9, "data not usable")                                                             \
-    X(ERR_BIND, -10, "cannot listen on the address")                                               \
-    X(ERR_DENIED, -11, "not allowed")                                                              \
-    X(ERR_NO_LEADER, -12, "no leader")                                                             \
+#define ERR_TABLE(X)                                 \
+    X(ERR_IO, -1, "input/output error")              \
+    X(ERR_FORMAT, -2, "not in the expected format")  \
+    X(ERR_TOO_LARGE, -3, "larger than allowed")      \
+    X(ERR_NOT_FOUND, -4, "not found")                \
+    X(ERR_BUSY, -5, "busy")                          \
+    X(ERR_CLOSED, -6, "closed")                      \
+    X(ERR_TIMEOUT, -7, "timed out")                  \
+    X(ERR_CONFIG, -8, "not a usable configuration")  \
+    X(ERR_DATA, -9, "data not usable")               \
+    X(ERR_BIND, -10, "cannot listen on the address") \
+    X(ERR_DENIED, -11, "not allowed")                \
+    X(ERR_NO_LEADER, -12, "no leader")               \
     X(ERR_FULL, -13, "full")
 
 #define ERR_ENUM(name, value, words) name = (value),

@@ -27,7 +27,14 @@ void json_add_time(struct buf *buf, const char *key, int64_t wall_ms);
 
 struct json; /* a value; jansson's json_t behind the door */
 
-enum json_type { JSON_T_NULL, JSON_T_BOOL, JSON_T_NUMBER, JSON_T_STRING, JSON_T_ARRAY, JSON_T_OBJECT };
+enum json_type {
+    JSON_T_NULL,
+    JSON_T_BOOL,
+    JSON_T_NUMBER,
+    JSON_T_STRING,
+    JSON_T_ARRAY,
+    JSON_T_OBJECT
+};
 
 /* Returns 0 and a tree, or ERR_FORMAT / ERR_TOO_LARGE with the place in the errmsg. Refuses depth
  * over JSON_DEPTH_MAX, invalid UTF-8, NUL in strings, duplicate keys, anything behind the value. */
@@ -36,8 +43,8 @@ void json_free(struct json *json);
 
 /* All of these take NULL and answer as for a value that is not there. */
 enum json_type json_type(const struct json *json);
-size_t json_count(const struct json *json);                          /* of an array or object */
-const struct json *json_at(const struct json *json, size_t index);   /* NULL outside */
+size_t json_count(const struct json *json);                            /* of an array or object */
+const struct json *json_at(const struct json *json, size_t index);     /* NULL outside */
 const struct json *json_get(const struct json *json, const char *key); /* NULL if absent */
 bool json_is_null(const struct json *json);
 /* Walks over an object's members: *walk is NULL before the first call, the answer NULL at the end. */

@@ -5,9 +5,10 @@
 
 enum {
     /* the domain */
-    CHAT_TEXT_MAX = 16 * 1024,        /* bytes in one message */
-    CHAT_TEXT_CODE_POINTS_MAX = 4000, /* and code points; the setting chat.message_max is at most that */
-    NAME_CODE_POINTS_MAX = 40,        /* in a person's name */
+    CHAT_TEXT_MAX = 16 * 1024, /* bytes in one message */
+    CHAT_TEXT_CODE_POINTS_MAX =
+        4000,                  /* and code points; the setting chat.message_max is at most that */
+    NAME_CODE_POINTS_MAX = 40, /* in a person's name */
     NAME_MAX_BYTES = 4 * NAME_CODE_POINTS_MAX,
     ROOM_CODE_POINTS_MAX = 64, /* in a room's name */
     ROOM_MAX = 192,            /* bytes */
@@ -22,21 +23,21 @@ enum {
     COMMANDS_WAITING_MAX = 8192, /* in one node: queued, in flight or forwarded */
 
     /* reading */
-    TAIL_MIN = 50,             /* messages of a room's first page */
-    TAIL_MAX = 200,            /* messages of a shown room kept in RAM */
-    PAGE_MESSAGES = 50,        /* messages of one page of history */
-    LIST_ROOMS_MAX = 200,      /* rooms in the list on the home page */
-    SIDEBAR_ROOMS_MAX = 50,    /* and beside a room */
-    PRESENT_MAX = 50,          /* names shown in a room */
+    TAIL_MIN = 50,               /* messages of a room's first page */
+    TAIL_MAX = 200,              /* messages of a shown room kept in RAM */
+    PAGE_MESSAGES = 50,          /* messages of one page of history */
+    LIST_ROOMS_MAX = 200,        /* rooms in the list on the home page */
+    SIDEBAR_ROOMS_MAX = 50,      /* and beside a room */
+    PRESENT_MAX = 50,            /* names shown in a room */
     PRESENCE_ENTRIES_MAX = 2000, /* told to the other nodes, by one node */
     API_MESSAGES_MAX = 500,
     API_WAIT_MAX_MS = 30 * 1000,
 
     /* logs */
-    LOG_LINE_MAX = 8 * 1024,       /* bytes; what is longer is cut */
-    LOG_REPEATS_MAX = 5,           /* the same words from one thread in LOG_REPEATS_MS; then a count */
+    LOG_LINE_MAX = 8 * 1024, /* bytes; what is longer is cut */
+    LOG_REPEATS_MAX = 5,     /* the same words from one thread in LOG_REPEATS_MS; then a count */
     LOG_REPEATS_MS = 10 * 1000,
-    LOG_REPEATS_WATCHED = 16,      /* different words that a thread keeps count of */
+    LOG_REPEATS_WATCHED = 16, /* different words that a thread keeps count of */
 
     /* the event store */
     STORE_BATCH_EVENTS = 4096,
@@ -49,28 +50,28 @@ enum {
     HTTP_HEADERS_MAX = 64,
     HTTP_BODY_MAX = 64 * 1024,
     HTTP_HEAD_DEADLINE_MS = 10 * 1000,
-    HTTP_IDLE_MS = 60 * 1000,      /* between two requests of a kept connection */
+    HTTP_IDLE_MS = 60 * 1000,       /* between two requests of a kept connection */
     HTTP_ANSWER_MAX_MS = 40 * 1000, /* a handler that did not answer by then has lost its turn */
     WS_JOIN_DEADLINE_MS = 15 * 1000,
     WS_PING_EVERY_MS = 30 * 1000,
     WS_SILENCE_MAX_MS = 90 * 1000,
-    WS_MESSAGE_MAX = 64 * 1024,    /* bytes in one message from a browser */
+    WS_MESSAGE_MAX = 64 * 1024, /* bytes in one message from a browser */
     WS_CONTROL_PER_SECOND_MAX = 50,
-    WS_CLOSE_MS = 1000,            /* for the other side to answer our close */
-    CONN_OUT_MAX = 1024 * 1024,    /* bytes held for a slow browser before it is closed */
-    CONN_OUT_FRAMES_MAX = 256,     /* and frames */
-    CONN_STALLED_MS = 30 * 1000,   /* without progress */
+    WS_CLOSE_MS = 1000,          /* for the other side to answer our close */
+    CONN_OUT_MAX = 1024 * 1024,  /* bytes held for a slow browser before it is closed */
+    CONN_OUT_FRAMES_MAX = 256,   /* and frames */
+    CONN_STALLED_MS = 30 * 1000, /* without progress */
     RESPONSE_MAX = 4 * 1024 * 1024,
     TOPICS_PER_SOCKET_MAX = 4,
     JOINS_PER_TURN_MAX = 64,
     JOINS_WAITING_MAX = 20000,
-    REF_MAX = 32,                  /* bytes of a ref or join_ref */
+    REF_MAX = 32, /* bytes of a ref or join_ref */
     TOPIC_MAX = 64,
-    EVENTS_PENDING_MAX = 16,       /* of one view: answered later */
+    EVENTS_PENDING_MAX = 16, /* of one view: answered later */
     JSON_DEPTH_MAX = 16,
     JSON_TEXT_MAX = 8 * 1024 * 1024, /* bytes of one JSON text, from anywhere */
-    PARAMS_MAX = 64,               /* fields in one form */
-    SEEN_HOLD_MS = 2000,           /* a join waits so long for what its page has seen */
+    PARAMS_MAX = 64,                 /* fields in one form */
+    SEEN_HOLD_MS = 2000,             /* a join waits so long for what its page has seen */
     TOKEN_MAX = 1024,
     TOKEN_AGE_MAX_S = 14 * 24 * 3600,
     COOKIE_AGE_S = 365 * 24 * 3600,
@@ -78,19 +79,19 @@ enum {
     /* the cluster */
     PEERS_MAX = 7,
     NODE_NAME_MAX = 32,
-    ADDRESS_MAX = 255,             /* host:port */
+    ADDRESS_MAX = 255, /* host:port */
     URL_MAX = 255,
     RPC_FRAME_MAX = 8 * 1024 * 1024,
     RPC_OUT_MAX = 16 * 1024 * 1024, /* bytes held for a slow node before its link is closed */
-    LINK_DEADLINE_MS = 1000,       /* connect and handshake */
+    LINK_DEADLINE_MS = 1000,        /* connect and handshake */
     LINK_HALF_OPEN_MAX = 16,
     FORWARD_DEADLINE_MS = 10 * 1000,
     NO_LEADER_WAIT_MAX_MS = 5 * 1000, /* a command that was sent to nobody yet waits for a leader */
     BARRIER_DEADLINE_MS = 5 * 1000,
-    BARRIERS_WAITING_MAX = 4096,   /* on the leader, of all nodes */
+    BARRIERS_WAITING_MAX = 4096, /* on the leader, of all nodes */
     GAP_BYTES_MAX = 64 * 1024 * 1024,
-    CLUSTER_EVENTS_MAX = 50,       /* remembered for /cluster */
-    LISTS_EVERY_MS = 1000          /* what changes with every message goes out so often at most */
+    CLUSTER_EVENTS_MAX = 50, /* remembered for /cluster */
+    LISTS_EVERY_MS = 1000    /* what changes with every message goes out so often at most */
 };
 
 #define STORE_MAP_DEFAULT (UINT64_C(256) << 30) /* bytes of address space for the event store */
@@ -99,6 +100,7 @@ static_assert(WS_MESSAGE_MAX > 3 * CHAT_TEXT_MAX, "each byte may come as %XX");
 static_assert(CONN_OUT_MAX >= 8 * WS_MESSAGE_MAX, "a whole page must fit");
 static_assert(BATCH_BYTES_MAX > CHAT_TEXT_MAX + 4096, "one message always fits an entry");
 static_assert(RPC_OUT_MAX >= 2 * RPC_FRAME_MAX, "a link holds at least one whole frame");
-static_assert(TAIL_MAX >= TAIL_MIN && TAIL_MIN >= PAGE_MESSAGES, "a first page comes from the tail");
+static_assert(TAIL_MAX >= TAIL_MIN && TAIL_MIN >= PAGE_MESSAGES,
+              "a first page comes from the tail");
 static_assert(WINDOW_EVENTS >= 4 * (COMMANDS_WAITING_MAX + STORE_BATCH_EVENTS),
               "a command that was just looked up in the store lands inside of the window");

@@ -43,9 +43,9 @@ __attribute__((format(printf, 3, 4))) void log_line(enum log_level level, const 
 #define log_error(words, ...) log_line(LOG_ERROR, words, __VA_ARGS__)
 #define log_warn(words, ...)  log_line(LOG_WARN, words, __VA_ARGS__)
 #define log_info(words, ...)  log_line(LOG_INFO, words, __VA_ARGS__)
-#define log_debug(words, ...)                                                                      \
-    do {                                                                                           \
-        if (log_enabled(LOG_DEBUG)) log_line(LOG_DEBUG, words, __VA_ARGS__);                       \
+#define log_debug(words, ...)                                                \
+    do {                                                                     \
+        if (log_enabled(LOG_DEBUG)) log_line(LOG_DEBUG, words, __VA_ARGS__); \
     } while (0)
 
 /* Untrusted text made fit for a value: in quotes, with controls, quotes and non-ASCII escaped as in

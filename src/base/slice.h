@@ -15,7 +15,10 @@ struct slice {
 };
 
 /* A slice of a string literal, good in static initialisers too. */
-#define SLICE(literal) {(literal), sizeof(literal) - 1}
+#define SLICE(literal)                 \
+    {                                  \
+        (literal), sizeof(literal) - 1 \
+    }
 #define slice_of(literal) ((struct slice)SLICE(literal))
 
 static inline struct slice slice_make(const void *at, size_t len)
@@ -75,8 +78,10 @@ static inline struct slice slice_cut(struct slice *rest, char byte)
 /* Without blanks and tabs at both ends. */
 static inline struct slice slice_trim(struct slice a)
 {
-    while (a.len > 0 && (a.at[0] == ' ' || a.at[0] == '\t')) a = slice_skip(a, 1);
-    while (a.len > 0 && (a.at[a.len - 1] == ' ' || a.at[a.len - 1] == '\t')) a.len--;
+    while (a.len > 0 && (a.at[0] == ' ' || a.at[0] == '\t'))
+        a = slice_skip(a, 1);
+    while (a.len > 0 && (a.at[a.len - 1] == ' ' || a.at[a.len - 1] == '\t'))
+        a.len--;
     return a;
 }
 

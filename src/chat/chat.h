@@ -28,17 +28,17 @@
 #include "chat/window.h"
 
 /* name, word on the wire and in metrics, sentence for a person */
-#define CHAT_REFUSAL_TABLE(X)                                                                      \
-    X(CHAT_ACCEPTED, "accepted", "Sent.")                                                          \
-    X(CHAT_TEXT_EMPTY, "empty", "The message is empty.")                                           \
-    X(CHAT_TEXT_TOO_LONG, "too_long", "That message is too long.")                                 \
-    X(CHAT_TEXT_INVALID, "invalid_text", "The message holds characters that cannot be shown.")     \
-    X(CHAT_NAME_INVALID, "invalid_name", "That name cannot be used.")                              \
-    X(CHAT_ROOM_INVALID, "invalid_room", "There can be no room of that name.")                     \
-    X(CHAT_TOO_FAST, "too_fast", "Slow down a little.")                                            \
-    X(CHAT_ID_USED, "id_used", "This id was used for another message.")                            \
-    X(CHAT_DUPLICATE, "duplicate", "Sent already.")                                                \
-    X(CHAT_BUSY, "busy", "Too much is waiting. Try again in a moment.")                            \
+#define CHAT_REFUSAL_TABLE(X)                                                                  \
+    X(CHAT_ACCEPTED, "accepted", "Sent.")                                                      \
+    X(CHAT_TEXT_EMPTY, "empty", "The message is empty.")                                       \
+    X(CHAT_TEXT_TOO_LONG, "too_long", "That message is too long.")                             \
+    X(CHAT_TEXT_INVALID, "invalid_text", "The message holds characters that cannot be shown.") \
+    X(CHAT_NAME_INVALID, "invalid_name", "That name cannot be used.")                          \
+    X(CHAT_ROOM_INVALID, "invalid_room", "There can be no room of that name.")                 \
+    X(CHAT_TOO_FAST, "too_fast", "Slow down a little.")                                        \
+    X(CHAT_ID_USED, "id_used", "This id was used for another message.")                        \
+    X(CHAT_DUPLICATE, "duplicate", "Sent already.")                                            \
+    X(CHAT_BUSY, "busy", "Too much is waiting. Try again in a moment.")                        \
     X(CHAT_NO_LEADER, "no_leader", "Not sent: no leader.")
 
 #define CHAT_REFUSAL_ENUM(name, word, sentence) name,
@@ -48,15 +48,15 @@ enum chat_refusal { CHAT_REFUSAL_TABLE(CHAT_REFUSAL_ENUM) };
 const char *chat_refusal_word(enum chat_refusal refusal);
 const char *chat_refusal_sentence(enum chat_refusal refusal);
 
-enum chat_outcome { /* of apply, for the taker of the command */
-    CHAT_APPLIED,   /* an event was made */
-    CHAT_KNOWN,     /* the same command was applied before: its number */
-    CHAT_USED,      /* the id belongs to another message */
-    CHAT_RETRY,     /* S lies before the window */
-    CHAT_INVALID    /* nothing that execute would have let pass */
+enum chat_outcome {               /* of apply, for the taker of the command */
+                    CHAT_APPLIED, /* an event was made */
+                    CHAT_KNOWN,   /* the same command was applied before: its number */
+                    CHAT_USED,    /* the id belongs to another message */
+                    CHAT_RETRY,   /* S lies before the window */
+                    CHAT_INVALID  /* nothing that execute would have let pass */
 };
 
-struct chat_room { /* what the log says of one room; its last message for the lists */
+struct chat_room {  /* what the log says of one room; its last message for the lists */
     char name[192]; /* ROOM_MAX, not NUL-terminated when full */
     uint8_t name_len;
     uint64_t seq;         /* of its last message */
@@ -71,7 +71,7 @@ struct chat_room { /* what the log says of one room; its last message for the li
 
 struct chat_limits {
     uint32_t text_code_points_max;
-    uint32_t rate;      /* messages of one sender in rate_window_ms; 0 = off */
+    uint32_t rate; /* messages of one sender in rate_window_ms; 0 = off */
     uint32_t rate_window_ms;
 };
 
@@ -83,7 +83,8 @@ struct chat {
     struct window window;
     struct rate rate;
     struct chat_limits limits;
-    struct chat_room *rooms;  /* a uthash by name with a hash of its own: chat_find_room searches it */
+    struct chat_room
+        *rooms; /* a uthash by name with a hash of its own: chat_find_room searches it */
     struct chat_room *newest; /* head of the list by last_number */
     size_t rooms_count;
 };

@@ -8,6 +8,7 @@
 #include "chat/event.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 #include <msgpack.h>
 
@@ -433,6 +434,21 @@ static void take_event(struct cursor *cursor, struct message_sent *event)
     if (left(cursor) > 0) fail(cursor, "bytes behind the last member");
 }
 
+/* The version of an event that starts as every version does, or 0. A newer one may have more
+ * members, so it is asked before their count. */
+static uint64_t peek_version(struct slice packed)
+{
+    struct cursor cursor = cursor_make(packed);
+    unsigned type = take_type(&cursor);
+    if (type == 0xde || type == 0xdf)
+        take_wide(&cursor, type == 0xde ? 2 : 4);
+    else if ((type & 0xf0) != 0x80)
+        fail(&cursor, "members");
+    take_string(&cursor, ROOM_MAX, take_key(&cursor, "type"));
+    uint64_t version = take_u64(&cursor, take_key(&cursor, "v"));
+    return cursor.wrong == NULL ? version : 0;
+}
+
 int event_decode(struct message_sent *event, struct slice bytes, struct errmsg *errmsg)
 {
     if (bytes.len < 4 || bytes.len > EVENT_BYTES_MAX) {
@@ -444,22 +460,13 @@ int event_decode(struct message_sent *event, struct slice bytes, struct errmsg *
         errmsg_set(errmsg, "event: checksum does not match");
         return ERR_FORMAT;
     }
+    uint64_t version = peek_version(packed);
+    if (version > EVENT_VERSION) {
+        errmsg_set(errmsg, "event: version %" PRIu64 " is newer than this program knows", version);
+        return ERR_TOO_LARGE;
+    }
 
     struct cursor cursor = cursor_make(packed);
-    unsigned first = packed.len == 0 ? 0 : (unsigned char)packed.at[0];
-    if ((first & 0xf0) == 0x80 || first == 0xde || first == 0xdf) {
-        /* A newer version may have more members, so the count is asked after the version. */
-        struct cursor ahead = cursor;
-        take_type(&ahead);
-        if (first == 0xde || first == 0xdf) take_wide(&ahead, first == 0xde ? 2 : 4);
-        take_string(&ahead, ROOM_MAX, take_key(&ahead, "type"));
-        uint64_t version = take_u64(&ahead, take_key(&ahead, "v"));
-        if (ahead.wrong == NULL && version > EVENT_VERSION) {
-            errmsg_set(errmsg, "event: of version %llu, newer than this program knows",
-                       (unsigned long long)version);
-            return ERR_TOO_LARGE;
-        }
-    }
     take_map(&cursor, EVENT_MEMBERS, "members");
     if (!slice_is(take_string(&cursor, 31, take_key(&cursor, "type")), "message_sent"))
         fail(&cursor, "type");

@@ -29,9 +29,9 @@ struct send_message { /* a command */
 };
 
 struct message_sent { /* an event */
-    uint64_t number; /* its place in the one history: 1, 2, 3... */
-    uint64_t index;  /* of the raft entry that brought it; history only, not in the digest */
-    uint64_t seq;    /* its place in its room: 1, 2, 3... */
+    uint64_t number;  /* its place in the one history: 1, 2, 3... */
+    uint64_t index;   /* of the raft entry that brought it; history only, not in the digest */
+    uint64_t seq;     /* its place in its room: 1, 2, 3... */
     struct slice room, sender, text;
     struct sender_id sender_id;
     struct command_id id;

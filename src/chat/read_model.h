@@ -5,8 +5,8 @@
  * messages are the same shared bytes everywhere: a copy costs references. One thread each.
  */
 #pragma once
-#include "chat/event.h"
 #include "base/limits.h"
+#include "chat/event.h"
 
 struct message { /* one event, decoded; its slices stand on its bytes */
     struct shared *bytes;

@@ -11,9 +11,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <lmdb.h>
 
@@ -369,7 +371,19 @@ static int read_tables(struct event_store *store, MDB_txn *txn, struct errmsg *e
     return check_last(store, txn, errmsg);
 }
 
-static int open_or_make(struct event_store *store, struct errmsg *errmsg)
+/* LMDB syncs its file; that the file is in its directory, and that in its parent, is ours to sync. */
+static int sync_directories(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return errno;
+    int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rv = fsync(fd) != 0 || parent < 0 || fsync(parent) != 0 ? errno : 0;
+    if (parent >= 0) close(parent);
+    close(fd);
+    return rv;
+}
+
+static int open_or_make(struct event_store *store, const char *dir, struct errmsg *errmsg)
 {
     MDB_txn *txn = NULL;
     bool fresh = false;
@@ -387,6 +401,7 @@ static int open_or_make(struct event_store *store, struct errmsg *errmsg)
         return rv;
     }
     rv = mdb_txn_commit(txn); /* keeps the handles of the tables, also when it only read */
+    if (rv == 0 && fresh) rv = sync_directories(dir);
     return rv == 0 ? 0 : fail(errmsg, rv, "commit");
 }
 
@@ -428,7 +443,7 @@ int event_store_open(struct event_store **out, const struct event_store_options 
 
     rv = check_size(store, errmsg);
     if (rv != 0) goto fail;
-    rv = open_or_make(store, errmsg);
+    rv = open_or_make(store, options->dir, errmsg);
     if (rv != 0) goto fail;
     *out = store;
     return 0;
@@ -546,12 +561,9 @@ static int append_one(const struct event_store *store, MDB_txn *txn, struct even
     if (event_decode(&event, bytes, errmsg) != 0) return ERR_DATA;
     if (event.number <= marks->number) return check_known(store, txn, &event, errmsg);
 
-    struct chat_room room;
+    struct chat_room room = {.seq = 0};
     int rv = room_get(store, txn, event.room, &room);
-    if (rv == ERR_NOT_FOUND)
-        room = (struct chat_room){.seq = 0};
-    else if (rv != 0)
-        return damaged(errmsg, "a room cannot be read");
+    if (rv != 0 && rv != ERR_NOT_FOUND) return damaged(errmsg, "a room cannot be read");
     rv = check_next(marks, &room, &event, errmsg);
     if (rv != 0) return rv;
 

@@ -26,10 +26,11 @@ enum { EVENT_STORE_FORMAT = 1 };
 
 struct event_meta {
     uint32_t format;
-    uint8_t cluster[16];  /* all zero: not bound yet */
-    uint64_t number;      /* of the last event; 0 = none */
-    uint64_t index;       /* of the last raft entry whose events are in */
-    uint64_t raft_durable; /* min(raft last stored, commit) when this was written: reliability mark */
+    uint8_t cluster[16]; /* all zero: not bound yet */
+    uint64_t number;     /* of the last event; 0 = none */
+    uint64_t index;      /* of the last raft entry whose events are in */
+    uint64_t
+        raft_durable; /* min(raft last stored, commit) when this was written: reliability mark */
     int64_t at_ms;
     struct digest digest;
 };
@@ -95,8 +96,8 @@ int event_reader_command(struct event_reader *reader, const struct command_id *i
 typedef bool (*event_fn)(void *owner, const struct message_sent *event, struct slice bytes);
 
 /* Calls for up to `limit` events from `number` on, upwards, until on_event returns false. */
-int event_reader_from(struct event_reader *reader, uint64_t number, size_t limit,
-                      event_fn on_event, void *owner);
+int event_reader_from(struct event_reader *reader, uint64_t number, size_t limit, event_fn on_event,
+                      void *owner);
 
 /* Up to `limit` events of a room with seq < before_seq (0: from the newest), newest first. */
 int event_reader_room_before(struct event_reader *reader, struct slice room, uint64_t before_seq,
