@@ -1,0 +1,241 @@
+// Stopping and starting: all at once by kill -9, one by one as an upgrade does, and what must not
+// start at all.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { Cluster, differences, run } from '../lib/cluster.mjs';
+import { Crowd } from '../lib/crowd.mjs';
+import { postJson, request } from '../lib/http.mjs';
+import { visit } from '../lib/phoenix.mjs';
+import { deadline, slow, until, within } from '../lib/wait.mjs';
+
+const say = (node, room, text, id = text) => postJson(`${node.url}/api/rooms/${room}/messages`, { sender: 'tester', text, id });
+
+async function histories(cluster) {
+  await cluster.level();
+  const all = {};
+  for (const node of cluster.nodes) all[node.name] = await node.events();
+  return all;
+}
+
+describe('all nodes', () => {
+  let cluster;
+  before(async () => { cluster = await Cluster.start({ nodes: 3 }); }, { timeout: deadline(60_000) });
+  after(() => cluster?.down(), { timeout: deadline(30_000) });
+
+  test('killed at once under load, they come back with every acknowledged message', { timeout: deadline(120_000) }, async () => {
+    const crowd = new Crowd({ urls: cluster.nodes.map(node => node.url), people: 60, rate: 60, rooms: 10 });
+    await crowd.arrive(deadline(30_000));
+    crowd.start();
+    try {
+      for (let round = 0; round < 3; round++) {
+        await crowd.more(120, deadline(30_000));
+        await Promise.all(cluster.nodes.map(node => node.kill()));
+        for (const node of cluster.nodes) node.start();
+        await cluster.ready(deadline(30_000));
+        await crowd.more(60, deadline(30_000));
+      }
+    } finally {
+      await crowd.settle(deadline(30_000));
+    }
+    const all = await histories(cluster);
+    assert.deepEqual(differences(all), []);
+    for (const events of Object.values(all)) assert.deepEqual(crowd.audit(events).wrong.slice(0, 5), []);
+    assert.deepEqual(crowd.problems.slice(0, 5), []);
+    assert.equal(crowd.open.size, 0);
+  });
+
+  test('stopped one after another they end with 0, and nobody is refused', { timeout: deadline(120_000) }, async context => {
+    const crowd = new Crowd({ urls: cluster.nodes.map(node => node.url), people: 60, rate: 60, rooms: 10 });
+    await crowd.arrive(deadline(30_000));
+    const last = (await cluster.nodes[0].events()).length;
+    crowd.start();
+    let gap = 0;
+    try {
+      await crowd.more(60, deadline(30_000));
+      let before_ = performance.now();
+      crowd.onAck = ({ ackedAt }) => {
+        gap = Math.max(gap, ackedAt - before_);
+        before_ = ackedAt;
+      };
+      const leader = await cluster.leader();
+      for (const node of [leader, ...cluster.nodes.filter(one => one !== leader)]) {
+        assert.equal(await node.stop(), 0, node.logTail());
+        await crowd.more(30, deadline(30_000));
+        node.start();
+        await cluster.ready(deadline(30_000));
+        await crowd.more(30, deadline(30_000));
+      }
+      crowd.onAck = () => {};
+    } finally {
+      await crowd.settle(deadline(30_000));
+    }
+    context.diagnostic(`longest silence between two acknowledgements: ${Math.round(gap)} ms`);
+    const all = await histories(cluster);
+    assert.deepEqual(differences(all), []);
+    for (const events of Object.values(all)) assert.deepEqual(crowd.audit(events.slice(last)).wrong.slice(0, 5), []);
+    assert.deepEqual(crowd.problems.slice(0, 5), []);
+    // A kill costs an election timeout and more; a leader that hands over costs none.
+    if (!slow) assert.ok(gap < 300, `${gap} ms without any acknowledgement`);
+  });
+
+  test('a stopped leader has handed over before it ends', { timeout: deadline(60_000) }, async () => {
+    const leader = await cluster.leader();
+    const [term] = await Promise.all([leader.status().then(status => status.cluster.term)]);
+    assert.equal(await leader.stop(), 0);
+    const next = await cluster.leader(3_000);
+    assert.notEqual(next.name, leader.name);
+    assert.ok((await next.status()).cluster.term > term);
+    assert.equal((await say(next, 'after', 'handed over')).status, 201);
+    leader.start();
+    await cluster.ready();
+  });
+
+  test('a node that is paused is away, acknowledges nothing old, and comes back by itself', { timeout: deadline(90_000) }, async () => {
+    const leader = await cluster.leader();
+    leader.pause();
+    const next = await cluster.leader(20_000);
+    assert.notEqual(next, leader);
+    for (let i = 0; i < 20; i++) assert.equal((await say(next, 'paused', `while away ${i}`)).status, 201);
+    const status = await next.status();
+    assert.equal(status.cluster.health, 'degraded');
+    assert.equal(status.cluster.sentence, '2 of 3 nodes are up. No other may fail.');
+    const table = await cluster.cli(['status', '-o', 'table']);
+    assert.equal(table.code, 1, 'a majority holds, but a node is away');
+    assert.match(table.out, new RegExp(`${leader.name} +away`));
+    leader.resume();
+    await leader.ready();
+    assert.deepEqual(differences(await histories(cluster)), []);
+    assert.equal((await cluster.cli(['status', '-o', 'table'])).code, 0);
+  });
+
+  test('without a majority nothing is acknowledged, and it says so', { timeout: deadline(90_000) }, async () => {
+    const [one, two, three] = cluster.nodes;
+    await cluster.level();
+    const before_ = (await one.events()).length;
+    await Promise.all([two.kill(), three.kill()]);
+    await until('the node knows', async () => (await one.status()).cluster.health === 'no_majority');
+    const { cluster: said } = await one.status();
+    assert.equal(said.sentence, '1 of 3 nodes is up. Nothing can be sent until another is back.');
+    assert.equal((await request(`${one.url}/readyz`)).status, 503);
+    assert.equal((await request(`${one.url}/livez`)).status, 200);
+    assert.equal((await request(`${one.url}/after`)).status, 200, 'it can be read');
+    const answer = await say(one, 'nobody', 'is there');
+    assert.ok([503, 504].includes(answer.status), `${answer.status} ${answer.text}`);
+    assert.equal((await cluster.cli(['status', '-o', 'table'])).code, 3);
+    assert.equal((await one.events()).length, before_);
+    two.start();
+    three.start();
+    await cluster.ready();
+    assert.equal((await say(one, 'nobody', 'is there')).status, 201);
+    const all = await histories(cluster);
+    assert.equal(all['tea-1'].filter(event => event.text === 'is there').length, 1);
+    assert.deepEqual(differences(all), []);
+  });
+});
+
+describe('one data directory', () => {
+  let cluster;
+  before(async () => { cluster = await Cluster.start({ nodes: 3, options: ['--chat-rate', '0'] }); }, { timeout: deadline(60_000) });
+  after(() => cluster?.down(), { timeout: deadline(30_000) });
+
+  test('serves one process', async () => {
+    const [one] = cluster.nodes;
+    const options = one.options().map(word => word.replace(`:${one.httpPort}`, ':12999').replace(`127.0.0.1:${one.clusterPort}`, '127.0.0.1:12998'));
+    const second = await run(['serve', ...options]);
+    assert.ok([2, 3, 4].includes(second.code), `exit ${second.code}: ${second.err}`);
+    const exact = await run(['serve', ...one.options()]);
+    assert.ok([3, 4].includes(exact.code), `exit ${exact.code}: ${exact.err}`);
+    assert.match(exact.err, /in use|another process|runs already|locked/i);
+    assert.ok(await one.isReady(), 'the first goes on');
+  });
+
+  test('belongs to one node of one cluster (S-51)', async () => {
+    const [one] = cluster.nodes;
+    assert.equal(fs.statSync(one.dataDir).mode & 0o777, 0o700);
+    const loose = [];
+    const walk = dir => {
+      for (const entry of fs.readdirSync(dir, { withFileTypes: true })) {
+        const file = path.join(dir, entry.name);
+        if (entry.isDirectory()) walk(file);
+        else if (fs.statSync(file).mode & 0o077) loose.push(file);
+      }
+    };
+    walk(one.dataDir);
+    assert.deepEqual(loose, [], 'files that others can read');
+    assert.equal(await one.stop(), 0);
+    const renamed = one.options();
+    renamed[renamed.indexOf('--node-name') + 1] = 'tea-2';
+    const other = await run(['serve', ...renamed]);
+    assert.equal(other.code, 3, other.err);
+    assert.match(other.err, /tea-1/);
+    one.start();
+    await cluster.ready();
+  });
+
+  test('that is wiped makes no second cluster: exit 3, and how to rejoin', { timeout: deadline(60_000) }, async () => {
+    const [, two] = cluster.nodes;
+    assert.equal((await say(cluster.nodes[0], 'kept', 'before the wipe')).status, 201);
+    await two.kill();
+    fs.rmSync(two.dataDir, { recursive: true });
+    two.start();
+    assert.equal(await two.end(), 3, two.logTail());
+    assert.match(two.log(), /members (add|remove)|rejoin/);
+    assert.equal((await say(cluster.nodes[0], 'kept', 'after the wipe')).status, 201);
+  });
+
+  test('that is damaged is never served: exit 3', { timeout: deadline(60_000) }, async () => {
+    const [, , three] = cluster.nodes;
+    const [one] = cluster.nodes;
+    await until('it is level', async () => (await three.status()).chat.events === (await one.status()).chat.events);
+    assert.equal(await three.stop(), 0);
+    fs.writeFileSync(path.join(three.dataDir, 'VERSION'), 'nonsense\n');
+    three.start();
+    assert.equal(await three.end(), 3, three.logTail());
+    assert.match(three.log(), /VERSION/);
+  });
+});
+
+describe('a lone node', () => {
+  test('forms at once, keeps what it had, and makes its own secret', { timeout: deadline(60_000) }, async () => {
+    const cluster = await Cluster.prepare({ nodes: 1 });
+    try {
+      const [node] = cluster.nodes;
+      fs.rmSync(cluster.secretFile);
+      node.options = (options => () => options.filter((word, i) => word !== '--node-secret-file' && options[i - 1] !== '--node-secret-file'))(node.options());
+      await node.start().ready();
+      assert.equal(fs.statSync(path.join(node.dataDir, 'secret')).mode & 0o777, 0o600);
+      assert.equal((await say(node, 'alone', 'one')).status, 201);
+      const view = await visit(node.url, '/alone');
+      assert.equal(await node.stop(), 0);
+      assert.equal((await within('close', view.socket.closed)).code, 1012);
+      await node.start().ready();
+      assert.equal((await say(node, 'alone', 'two')).status, 201);
+      await node.kill();
+      await node.start().ready();
+      assert.deepEqual((await node.events()).map(event => event.text), ['one', 'two']);
+    } finally {
+      await cluster.down();
+    }
+  });
+
+  test('that waits for its peers at the first start says so, and can be stopped', { timeout: deadline(60_000) }, async () => {
+    const cluster = await Cluster.prepare({ nodes: 3 });
+    try {
+      const [one, two, three] = cluster.nodes;
+      one.start();
+      await until('it answers', async () => (await request(`${one.url}/livez`)).status === 200);
+      assert.equal((await request(`${one.url}/readyz`)).status, 503);
+      two.start();
+      assert.equal(await one.stop(), 0);
+      one.start();
+      three.start();
+      await cluster.ready();
+      assert.equal((await say(one, 'formed', 'at last')).status, 201);
+      await cluster.level();
+    } finally {
+      await cluster.down();
+    }
+  });
+});

@@ -1,0 +1,293 @@
+// Real nodes, real sockets, real disks: a cluster of livetea processes in a directory of its own.
+//
+//   const cluster = await Cluster.start({ nodes: 3, options: ['--chat-rate', '0'] });
+//   await cluster.leader().kill(); ...
+//   await cluster.down();
+//
+// Each node is a process of ours; only those are ever signalled. Whatever happens, none outlives the
+// test: the ones that still run are killed when the test's process ends.
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { json, request } from './http.mjs';
+import { deadline, slow, until, within } from './wait.mjs';
+
+export const top = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const program = process.env.LIVETEA_BIN ?? path.join(top, 'build/dev/src/app/livetea');
+
+const children = new Set();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
+const isFree = port => new Promise(resolve => {
+  const probe = net.createServer();
+  probe.once('error', () => resolve(false));
+  probe.listen({ port, host: '127.0.0.1', exclusive: true }, () => probe.close(() => resolve(true)));
+});
+
+/* `count` free ports below those that the system hands out to outgoing connections: a port of a node
+ * that is down must not be taken by somebody's connection before the node comes back. */
+export async function freePorts(count) {
+  const ports = [];
+  while (ports.length < count) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    if (!ports.includes(port) && await isFree(port)) ports.push(port);
+  }
+  return ports;
+}
+
+/* Runs the program once to its end. Resolves to {code, out, err}. */
+export function run(args, { input = '', env = {}, ms = 30_000 } = {}) {
+  return within(`end of livetea ${args[0] ?? ''}`, new Promise((resolve, reject) => {
+    const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: 'pipe' });
+    children.add(child);
+    let out = '', err = '';
+    child.stdout.on('data', text => { out += text; });
+    child.stderr.on('data', text => { err += text; });
+    child.stdin.on('error', () => {});
+    child.stdin.end(input);
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      children.delete(child);
+      resolve({ code: code ?? signal, out, err });
+    });
+  }), ms);
+}
+
+export class Node {
+  constructor(cluster, number, httpPort, clusterPort) {
+    this.cluster = cluster;
+    this.number = number;
+    this.name = `tea-${number}`;
+    this.httpPort = httpPort;
+    this.clusterPort = clusterPort;
+    this.url = `http://127.0.0.1:${httpPort}`;
+    this.dir = path.join(cluster.dir, this.name);
+    this.dataDir = path.join(this.dir, 'data');
+    this.logFile = path.join(this.dir, 'log');
+    this.child = null;
+    this.ended = null; // promise of {code, signal}
+  }
+
+  options(more = []) {
+    const { cluster } = this;
+    return ['--node-name', this.name, '--node-data-dir', this.dataDir,
+      '--node-secret-file', cluster.secretFile,
+      '--http-listen', `127.0.0.1:${this.httpPort}`,
+      '--cluster-listen', `127.0.0.1:${this.clusterPort}`,
+      ...(cluster.size > 1 ? ['--cluster-peers', cluster.peers] : []),
+      '--cluster-election-timeout', cluster.electionTimeout, '--cluster-heartbeat', cluster.heartbeat,
+      '--log-format', 'text', ...cluster.options, ...more];
+  }
+
+  start(more = []) {
+    if (this.isUp) throw new Error(`${this.name} runs already`);
+    fs.mkdirSync(this.dir, { recursive: true });
+    const log = fs.openSync(this.logFile, 'a');
+    const child = spawn(program, ['serve', ...this.options(more)],
+      { stdio: ['ignore', log, log], env: { ...process.env, ...this.cluster.env } });
+    fs.closeSync(log);
+    children.add(child);
+    this.child = child;
+    this.isPaused = false;
+    this.expectedEnd = false;
+    this.ended = new Promise(resolve => {
+      child.on('error', error => resolve({ code: null, signal: null, error }));
+      child.on('exit', (code, signal) => {
+        children.delete(child);
+        if (this.child === child) this.child = null;
+        if (!this.expectedEnd) this.cluster.deaths.push({ node: this.name, code, signal });
+        resolve({ code, signal });
+      });
+    });
+    return this;
+  }
+
+  get isUp() { return this.child !== null; }
+  get pid() { return this.child?.pid; }
+
+  #signal(name) {
+    if (!this.child) throw new Error(`${this.name} does not run`);
+    this.child.kill(name);
+  }
+
+  /* The node has no time to say goodbye. */
+  async kill() {
+    this.expectedEnd = true;
+    const { ended } = this;
+    this.#signal('SIGKILL');
+    await ended;
+  }
+
+  /* SIGTERM; resolves to its exit code (or the signal's name). */
+  async stop(ms = 20_000) {
+    this.expectedEnd = true;
+    const { ended } = this;
+    this.#signal('SIGTERM');
+    const { code, signal } = await within(`end of ${this.name}`, ended, ms);
+    return code ?? signal;
+  }
+
+  /* Ends by itself, or is expected to: resolves to its exit code. */
+  async end(ms = 20_000) {
+    this.expectedEnd = true;
+    const { code, signal, error } = await within(`end of ${this.name}`, this.ended, ms);
+    if (error) throw error;
+    return code ?? signal;
+  }
+
+  pause() { this.#signal('SIGSTOP'); this.isPaused = true; }
+  resume() { this.#signal('SIGCONT'); this.isPaused = false; }
+
+  get canAnswer() { return this.isUp && !this.isPaused; }
+
+  async isReady() {
+    return (await request(`${this.url}/readyz`, { ms: 2_000 })).status === 200;
+  }
+
+  async ready(ms = 20_000) {
+    await until(`${this.name} is ready`, () => {
+      if (!this.isUp) throw new Error(`it ended\n${this.logTail()}`);
+      return this.isReady();
+    }, ms).catch(error => {
+      if (!this.isUp) throw new Error(`${this.name} ended instead of becoming ready\n${this.logTail()}`);
+      throw error;
+    });
+    return this;
+  }
+
+  async status() { return (await json(`${this.url}/status`)).value; }
+
+  /* This node's own history, oldest first: the objects of /api/events. */
+  async events({ after = 0, max = Infinity } = {}) {
+    const all = [];
+    for (;;) {
+      const answer = await request(`${this.url}/api/events?after=${after}&limit=500`, { ms: 30_000 });
+      if (answer.status !== 200) throw new Error(`/api/events: ${answer.status} ${answer.text}`);
+      const some = answer.text.split('\n').filter(Boolean).map(line => JSON.parse(line));
+      all.push(...some);
+      if (some.length === 0 || all.length >= max) return all;
+      after = some.at(-1).number;
+    }
+  }
+
+  log() { return fs.existsSync(this.logFile) ? fs.readFileSync(this.logFile, 'utf8') : ''; }
+  logTail(lines = 25) {
+    return `${this.name}'s log ends:\n` + this.log().trimEnd().split('\n').slice(-lines).map(line => `    ${line}`).join('\n');
+  }
+}
+
+export class Cluster {
+  /* Starts the nodes and waits until all are ready (unless wait is false). */
+  static async start(options = {}) {
+    const cluster = await Cluster.prepare(options);
+    for (const node of cluster.nodes) node.start();
+    if (options.wait ?? true) await cluster.ready();
+    return cluster;
+  }
+
+  /* Directory, secret and ports are there, no node runs yet. */
+  static async prepare({ nodes = 3, options = [], env = {} } = {}) {
+    if (!fs.existsSync(program)) throw new Error(`no program at ${program}: build it, or set LIVETEA_BIN`);
+    const cluster = new Cluster();
+    cluster.size = nodes;
+    cluster.options = options;
+    cluster.env = env;
+    cluster.deaths = []; // of nodes that nobody stopped
+    cluster.dir = fs.mkdtempSync(path.join(process.env.LIVETEA_TEST_DIR ?? os.tmpdir(), 'livetea-'));
+    cluster.secretFile = path.join(cluster.dir, 'secret');
+    const made = spawnSync(program, ['gen-secret']);
+    if (made.status !== 0) throw new Error(`gen-secret failed: ${made.stderr}`);
+    fs.writeFileSync(cluster.secretFile, made.stdout, { mode: 0o600 });
+    cluster.electionTimeout = slow ? '1000ms' : '300ms';
+    cluster.heartbeat = slow ? '100ms' : '30ms';
+    const ports = await freePorts(2 * nodes);
+    cluster.nodes = Array.from({ length: nodes }, (_, i) => new Node(cluster, i + 1, ports[2 * i], ports[2 * i + 1]));
+    cluster.peers = cluster.nodes.map(node => `${node.name}=127.0.0.1:${node.clusterPort}`).join(', ');
+    return cluster;
+  }
+
+  get up() { return this.nodes.filter(node => node.canAnswer); }
+
+  async ready(ms = 30_000) {
+    await Promise.all(this.nodes.filter(node => node.isUp).map(node => node.ready(ms)));
+    return this;
+  }
+
+  /* The leader that a majority of those who answer agree on. */
+  async leader(ms = 15_000) {
+    return until('the nodes agree on a leader', async () => {
+      const said = await Promise.all(this.up.map(node => node.status()));
+      const names = new Set(said.map(status => status.cluster.leader));
+      if (names.size !== 1) return null;
+      const leader = this.nodes.find(node => node.name === [...names][0]);
+      return leader?.canAnswer ? leader : null;
+    }, ms);
+  }
+
+  async followers() {
+    const leader = await this.leader();
+    return this.up.filter(node => node !== leader);
+  }
+
+  /* All nodes that run have the same number of events, and it stands still. Returns it. */
+  async level(ms = 15_000) {
+    return until('all nodes have applied the same events', async () => {
+      const said = await Promise.all(this.up.map(node => node.status()));
+      const counts = new Set(said.map(status => status.chat.events));
+      return counts.size === 1 ? { events: [...counts][0] } : null;
+    }, ms).then(({ events }) => events);
+  }
+
+  urls() { return this.up.map(node => node.url).join(','); }
+
+  /* livetea COMMAND, told where the nodes are. */
+  cli(args, options = {}) {
+    return run(args, { env: { LIVETEA_NODE: this.urls(), NO_COLOR: '1' }, ...options });
+  }
+
+  /* Stops everything and forgets it. Says so when a node died that nobody killed. */
+  async down({ keep = process.env.LIVETEA_KEEP === '1' } = {}) {
+    await Promise.all(this.nodes.filter(node => node.isUp).map(node => node.kill()));
+    const { deaths } = this;
+    const tails = deaths.map(({ node, code, signal }) =>
+      `${node} ended by itself (${code ?? signal}). ${this.nodes.find(one => one.name === node).logTail(60)}`);
+    const reports = this.nodes.map(node => node.log()).join('\n').match(/ERROR: (Address|Thread|Leak|Undefined)\w*Sanitizer.*|runtime error: .*/g);
+    if (!keep) fs.rmSync(this.dir, { recursive: true, force: true });
+    else console.error(`data and logs are kept in ${this.dir}`);
+    if (tails.length) throw new Error(tails.join('\n'));
+    if (reports) throw new Error(`a sanitizer complained: ${reports.join('; ')}`);
+  }
+}
+
+/* Compares whole histories: dense numbers, and the same events with the same digests everywhere.
+ * Returns a list of sentences, empty when all is well. */
+export function differences(histories) {
+  const wrong = [];
+  const names = Object.keys(histories);
+  const longest = names.reduce((a, b) => (histories[a].length >= histories[b].length ? a : b));
+  for (const name of names) {
+    const events = histories[name];
+    events.forEach((event, at) => {
+      if (event.number !== at + 1) wrong.push(`${name}: number ${event.number} at place ${at + 1}`);
+    });
+    if (events.length !== histories[longest].length) {
+      wrong.push(`${name} has ${events.length} events, ${longest} has ${histories[longest].length}`);
+    }
+    const same = ['id', 'room', 'seq', 'sender_id', 'sender', 'text', 'at', 'digest'];
+    for (let at = 0; at < events.length; at++) {
+      const other = histories[longest][at];
+      const field = same.find(key => events[at][key] !== other[key]);
+      if (field) {
+        wrong.push(`${name} and ${longest} differ first at number ${at + 1}, in ${field}`);
+        break;
+      }
+    }
+  }
+  return wrong;
+}
