@@ -52,51 +52,59 @@ struct answer {
     int64_t at_ms;
 };
 
-struct command_request { /* first member of the caller's; stays until its on_answer */
+struct command_request {         /* first member of the caller's; stays until its on_answer */
     struct send_message command; /* slices stand on the caller's memory */
     void (*on_answer)(struct command_request *request, const struct answer *answer);
-    /* the rest is the node's */
-    struct command_request *next, *prev; /* others with the same id; and queues */
+    /* the rest is the node's, cluster/forward.c */
+    struct command_request *same;        /* others with this id that wait for the same answer */
+    struct command_request *next, *prev; /* all, and those to be sent in this turn of the loop */
+    struct command_request *next_due;
     UT_hash_handle hh;
-    uint64_t deadline_ms, again_ms, sent_term, started_ns;
+    uint64_t content, deadline_ms, again_ms;
     int state;
+    bool is_due;
 };
 
 struct barrier_request { /* first member of the caller's; stays until its on_barrier */
     /* status 0: everything that was accepted anywhere before node_barrier was called is applied
      * here. ERR_NO_LEADER or ERR_TIMEOUT (5 s): no such promise. */
     void (*on_barrier)(struct barrier_request *request, int status);
+    /* the rest is the node's, cluster/barrier.c */
     struct barrier_request *next, *prev;
     uint64_t deadline_ms, again_ms, id, target;
-    int state;
 };
 
-enum member_state { MEMBER_AWAY, MEMBER_FOLLOWER, MEMBER_CANDIDATE, MEMBER_LEADER,
-                    MEMBER_CATCHING_UP };
+enum member_state {
+    MEMBER_AWAY,
+    MEMBER_FOLLOWER,
+    MEMBER_CANDIDATE,
+    MEMBER_LEADER,
+    MEMBER_CATCHING_UP
+};
 
 struct member_status {
     char name[NODE_NAME_MAX + 1], address[ADDRESS_MAX + 1], http[URL_MAX + 1], version[16];
     bool is_voter, is_self;
     enum member_state state;
-    bool known;               /* it has told us something, ever; else the figures below are empty */
-    uint64_t away_ms;         /* since it was heard last */
+    bool known;       /* it has told us something, ever; else the figures below are empty */
+    uint64_t away_ms; /* since it was heard last */
     uint64_t number, applied_index, browsers, disk_bytes, uptime_ms;
-    double rtt_ms;            /* NaN = not measured; always so for self */
+    double rtt_ms; /* NaN = not measured; always so for self */
     uint64_t messages_in, messages_out;
 };
 
 struct cluster_status {
     char name[64];
-    bool is_forming;           /* before the first bootstrap; waiting_for says for whom */
+    bool is_forming; /* before the first bootstrap; waiting_for says for whom */
     char waiting_for[NODE_NAME_MAX + 1];
     char leader[NODE_NAME_MAX + 1]; /* empty = none known */
     char voted_for[NODE_NAME_MAX + 1];
-    bool is_leader, is_ready;  /* ready: accepts commands as leader, or follows one and is level */
+    bool is_leader, is_ready; /* ready: accepts commands as leader, or follows one and is level */
     uint64_t raft_id, term, leader_changes;
     uint64_t last_index, stored_index, commit_index, applied_index, snapshot_index, first_index;
-    uint64_t pending;          /* commands queued, in flight or forwarded */
-    uint64_t last_contact_ms;  /* since the leader was heard; 0 on the leader */
-    uint64_t behind;           /* events, against the highest number that any node has told */
+    uint64_t pending;         /* commands queued, in flight or forwarded */
+    uint64_t last_contact_ms; /* since the leader was heard; 0 on the leader */
+    uint64_t behind;          /* events, against the highest number that any node has told */
     uint64_t guard_trimmed, guard_dropped;
     size_t members_count, voters, voters_up;
     struct member_status members[PEERS_MAX];
@@ -106,11 +114,17 @@ struct cluster_status {
                               * duplicate */
 };
 
-enum cluster_event_kind { CLUSTER_ELECTED, CLUSTER_AWAY, CLUSTER_BACK, CLUSTER_LOST_LEADER,
-                          CLUSTER_FORMED, CLUSTER_TRANSFERRED };
+enum cluster_event_kind {
+    CLUSTER_ELECTED,
+    CLUSTER_AWAY,
+    CLUSTER_BACK,
+    CLUSTER_LOST_LEADER,
+    CLUSTER_FORMED,
+    CLUSTER_TRANSFERRED
+};
 
 struct cluster_event { /* for "What happened" */
-    int64_t at_ms; /* wall clock */
+    int64_t at_ms;     /* wall clock */
     enum cluster_event_kind kind;
     char node[NODE_NAME_MAX + 1];
     uint64_t term;
@@ -128,7 +142,7 @@ struct node_handler {
     void (*on_change)(void *owner);
     void (*on_cluster_event)(void *owner, const struct cluster_event *event);
     /* Must end the process: exit_code 1 (failed while running), 3 (data not usable), 4 (cannot
-     * bind). Does not return. */
+     * bind). Does not return. Any thread: a failed write may be noticed on one of libuv's pool. */
     void (*on_fatal)(void *owner, int exit_code, const char *sentence);
 };
 
@@ -149,6 +163,9 @@ struct node_options {
  * peers line). Pure. */
 void cluster_id_of(uint8_t id[16], const char *cluster_name, const struct peer *peers,
                    size_t peers_count);
+
+/* A founder's id for raft: FNV-1a of its name, never 0. Pure. */
+uint64_t peer_id(const char *name);
 
 /* 0 when it is on its way (forming may take until all peers are up); ERR_BIND, ERR_DATA, ERR_IO. The
  * strings of the options must live as long as the node. */

@@ -1,0 +1,66 @@
+/* The commands that this node has taken, until each has its answer.
+ *
+ *            leader known                        applied here, refused, deadline
+ *   WAITING ----------------> SENT ------------------------------------------------> answered
+ *      ^                       |  silence of 1.5 election timeouts, another leader,
+ *      +-----------------------+  or dropped by our own queue
+ *
+ * A command is answered ACCEPTED when this node applies it, whoever led, so a leader's reply that is
+ * lost costs nothing; the leader answers only what it refuses. It is sent again with the same id, now
+ * marked as retried, until FORWARD_DEADLINE_MS: then UNKNOWN if it was ever sent to somebody, else
+ * REFUSED. One that was never sent waits for a leader for two election timeouts and a second, at most
+ * NO_LEADER_WAIT_MAX_MS.
+ *
+ * Once a command may be in a log, the answer is never REFUSED on the word of a leader that judged
+ * another copy of it: a refusal counts if it is for the copy that was sent last. A leader with other
+ * limits may even then refuse what an earlier one let in: that is UNKNOWN.
+ *
+ * Requests with the id of one that waits join it and get its answer; with other content they are
+ * refused (id_used). At most COMMANDS_WAITING_MAX wait, then CHAT_BUSY.
+ *
+ * Knows neither raft nor libuv. The domain thread.
+ */
+#pragma once
+#include "cluster/node.h"
+
+struct forward;
+
+struct forward_handler {
+    void *owner;
+    /* Brings one command on its way to the present leader, this node perhaps. */
+    void (*send)(void *owner, const struct send_message *command);
+    /* After the last one of a turn: what was gathered goes out. */
+    void (*flush)(void *owner);
+};
+
+struct forward *forward_new(struct chat *chat, unsigned election_timeout_ms,
+                            const struct forward_handler *handler);
+/* Answers what waits: UNKNOWN, or REFUSED (no_leader) what was never sent. */
+void forward_free(struct forward *forward);
+
+/* May answer at once. */
+void forward_add(struct forward *forward, struct command_request *request, uint64_t now_ms);
+
+/* End of a turn of the loop: sends what is due. `has_leader`: somebody is there to send to. */
+void forward_flush(struct forward *forward, bool has_leader, uint64_t now_ms);
+/* Every 50 ms or so. */
+void forward_tick(struct forward *forward, uint64_t now_ms);
+
+/* Another leader, or the same in another term: everything that was sent is due again. */
+void forward_leader_changed(struct forward *forward);
+
+/* The machine applied a command of this id. `event` with its number, index and at_ms for APPLIED, its
+ * number for KNOWN. */
+void forward_applied(struct forward *forward, const struct command_id *id,
+                     enum chat_outcome outcome, const struct message_sent *event);
+
+/* A leader refused a copy that had this mark. */
+void forward_refused(struct forward *forward, const struct command_id *id,
+                     enum chat_refusal refusal, uint32_t wait_ms, bool was_retried);
+
+/* Our own queue gave it back. */
+void forward_dropped(struct forward *forward, const struct command_id *id, bool may_be_in_log);
+
+size_t forward_waiting(const struct forward *forward);
+/* committed, refused, no_leader, unknown, duplicate */
+void forward_results(const struct forward *forward, uint64_t results[5]);

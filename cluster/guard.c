@@ -1,0 +1,528 @@
+#include "cluster/guard.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum {
+    GAP_PATIENCE = 5, /* election timeouts */
+    WATCHDOG_MS = 10 * 1000,
+    APPEND_ENTRIES_VERSION = 0 /* of the message that we make ourselves */
+};
+
+static struct guard *guard_of(struct raft_io *io)
+{
+    const struct raft *raft = io->data;
+    return raft->data;
+}
+
+static void fatal(struct guard *guard, const char *what, int status)
+{
+    guard->handler.on_fatal(guard->handler.owner, what, status);
+}
+
+/* raft keeps one record for each term: the index of the last entry of that term. */
+raft_term guard_term_at(const struct raft *raft, raft_index index)
+{
+    const struct raft_trail *trail = &raft->trail;
+    if (index == 0) return 0;
+    if (index == trail->snapshot.index) return trail->snapshot.term;
+    if (index <= trail->offset || trail->size == 0) return 0;
+    for (unsigned i = trail->front; i != trail->back; i = (i + 1) % trail->size) {
+        if (index <= trail->records[i].index) return trail->records[i].term;
+    }
+    return 0;
+}
+
+/* ---- what follows from every step of raft ---- */
+
+static void look_at_readiness(struct guard *guard)
+{
+    struct raft *raft = guard->raft;
+    if (raft->state != RAFT_LEADER) return;
+    if (guard->seen_term != raft->current_term) { /* just elected */
+        guard->seen_term = raft->current_term;
+        guard->ready_at = raft_last_index(raft);
+    }
+    if (raft_last_applied(raft) >= guard->ready_at) guard->ready_term = raft->current_term;
+}
+
+static bool is_ready(const struct guard *guard)
+{
+    const struct raft *raft = guard->raft;
+    return !guard->has_gap && raft->state == RAFT_LEADER &&
+           guard->ready_term == raft->current_term && raft_transferee(raft) == 0;
+}
+
+static void note_leader(struct guard *guard, raft_id id, raft_term term)
+{
+    raft_time now = guard->real.time(guard->raft->io);
+    if (guard->heard_from != id || guard->heard_term != term) {
+        guard->silence = guard->heard_from == 0 ? 0 : now - guard->heard;
+        guard->heard_from = id;
+        guard->heard_term = term;
+    }
+    guard->heard = now;
+}
+
+static void after_step(struct guard *guard)
+{
+    struct raft *raft = guard->raft;
+    raft_id leader;
+    const char *address;
+    look_at_readiness(guard);
+    if (raft->state == RAFT_LEADER) note_leader(guard, raft->id, raft->current_term);
+    raft_leader(raft, &leader, &address);
+    struct guard_picture now = {.state = raft->state,
+                                .term = raft->current_term,
+                                .leader = leader,
+                                .is_ready = is_ready(guard)};
+    struct guard_picture *seen = &guard->picture;
+    bool is_same = now.state == seen->state && now.term == seen->term &&
+                   now.leader == seen->leader && now.is_ready == seen->is_ready;
+    if (is_same) return;
+    *seen = now;
+    if (guard->handler.on_change != NULL) guard->handler.on_change(guard->handler.owner);
+}
+
+bool guard_ready(struct guard *guard)
+{
+    look_at_readiness(guard);
+    return is_ready(guard);
+}
+
+/* ---- messages that come in ---- */
+
+static void check_entries(struct guard *guard, struct raft_append_entries *message)
+{
+    const struct raft *raft = guard->raft;
+    if (message->term < raft->current_term) return;
+    if (message->term == raft->current_term && raft->state == RAFT_LEADER) {
+        fatal(guard, "two leaders in one term", RAFT_SHUTDOWN);
+    }
+    raft_index previous = message->prev_log_index;
+    raft_term have = guard_term_at(raft, previous);
+    if (have != 0 && have != message->prev_log_term && previous <= raft->commit_index) {
+        fatal(guard, "the leader's log disagrees with a committed entry", RAFT_CORRUPT);
+    }
+    for (unsigned i = 0; i < message->n_entries; i++) {
+        raft_index index = previous + 1 + i;
+        if (index > raft->commit_index) break;
+        have = guard_term_at(raft, index);
+        if (have != 0 && have != message->entries[i].term) {
+            fatal(guard, "the leader would overwrite a committed entry", RAFT_CORRUPT);
+        }
+    }
+}
+
+/* A change may only be the first in its message. */
+static void cut_before_change(struct guard *guard, struct raft_append_entries *message)
+{
+    for (unsigned i = 1; i < message->n_entries; i++) {
+        if (message->entries[i].type != RAFT_CHANGE) continue;
+        message->n_entries = i;
+        guard->trimmed++;
+        return;
+    }
+}
+
+static void drop_entries(struct guard *guard, struct raft_append_entries *message)
+{
+    raft_free(message->entries[0].batch);
+    raft_free(message->entries);
+    guard->dropped++;
+}
+
+static void drop_snapshot(struct guard *guard, struct raft_install_snapshot *message)
+{
+    raft_configuration_close(&message->conf);
+    raft_free(message->data.base);
+    guard->dropped++;
+}
+
+/* False: the message was dropped, and what it owned was freed. */
+static bool lets_in(struct guard *guard, struct raft_message *message)
+{
+    struct raft *raft = guard->raft;
+    struct raft_append_entries *entries = &message->append_entries;
+    if (raft->legacy.closing) return true; /* raft frees it by itself */
+    if (message->type == RAFT_APPEND_ENTRIES) {
+        check_entries(guard, entries);
+        cut_before_change(guard, entries);
+        if (entries->term >= raft->current_term) {
+            note_leader(guard, message->server_id, entries->term);
+            guard->leader_commit = entries->leader_commit;
+        }
+        /* A heartbeat has no entries and still passes: it keeps us from standing for election. */
+        if (guard->has_gap && guard->gap_bytes > GAP_BYTES_MAX && entries->n_entries > 0) {
+            drop_entries(guard, entries);
+            return false;
+        }
+    }
+    if (message->type == RAFT_INSTALL_SNAPSHOT) {
+        if (message->install_snapshot.term >= raft->current_term) {
+            note_leader(guard, message->server_id, message->install_snapshot.term);
+        }
+        if (raft->legacy.snapshot_taking) {
+            drop_snapshot(guard, &message->install_snapshot);
+            return false;
+        }
+    }
+    if (message->type == RAFT_TIMEOUT_NOW && guard->has_gap) {
+        guard->dropped++;
+        return false;
+    }
+    return true;
+}
+
+static void on_recv(struct raft_io *io, struct raft_message *message)
+{
+    struct guard *guard = guard_of(io);
+    if (!lets_in(guard, message)) return;
+    guard->recv(io, message);
+    after_step(guard);
+}
+
+/* ---- time ---- */
+
+static void on_barrier(struct raft_barrier *barrier, int status)
+{
+    struct guard *guard = barrier->data;
+    (void)status;
+    guard->barrier_term = 0;
+}
+
+/* Old entries are committed by an entry of the new term, which the library appends itself, unless
+ * space is short at that moment. */
+static void help_new_leader(struct guard *guard)
+{
+    struct raft *raft = guard->raft;
+    if (raft->state != RAFT_LEADER || guard->barrier_term != 0) return;
+    if (raft->commit_index == raft_last_index(raft)) return;
+    if (guard_term_at(raft, raft_last_index(raft)) == raft->current_term) return;
+    guard->barrier.data = guard;
+    if (raft_barrier(raft, &guard->barrier, on_barrier) == 0) {
+        guard->barrier_term = raft->current_term;
+    }
+}
+
+/* Counts ticks and not the clock: a process that was stopped for a minute is not stuck. */
+static void watch(struct guard *guard)
+{
+    struct raft *raft = guard->raft;
+    raft_index applied = raft_last_applied(raft);
+    if (raft->commit_index <= applied || applied != guard->stuck_at) {
+        guard->stuck_at = applied;
+        guard->stuck_ms = 0;
+        return;
+    }
+    guard->stuck_ms += raft->heartbeat_timeout;
+    if (guard->stuck_ms >= WATCHDOG_MS) {
+        fatal(guard, "committed entries are not applied", RAFT_SHUTDOWN);
+    }
+}
+
+static void on_tick(struct raft_io *io)
+{
+    struct guard *guard = guard_of(io);
+    guard->tick(io);
+    after_step(guard);
+    if (guard->raft->legacy.closing) return;
+    help_new_leader(guard);
+    watch(guard);
+}
+
+static int do_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv)
+{
+    struct guard *guard = guard_of(io);
+    guard->tick = tick;
+    guard->recv = recv;
+    guard->heard = guard->real.time(io);
+    int rv = guard->real.start(io, msecs, on_tick, on_recv);
+    after_step(guard); /* a single voter leads already */
+    return rv;
+}
+
+/* ---- messages that go out ---- */
+
+static struct guard_told *told_of(struct guard *guard, raft_id id)
+{
+    if (guard->told_term != guard->raft->current_term) {
+        guard->told_term = guard->raft->current_term;
+        guard->told_count = 0;
+    }
+    for (size_t i = 0; i < guard->told_count; i++) {
+        if (guard->told[i].id == id) return &guard->told[i];
+    }
+    if (guard->told_count == GUARD_SERVERS_MAX) return NULL;
+    struct guard_told *told = &guard->told[guard->told_count++];
+    *told = (struct guard_told){.id = id};
+    return told;
+}
+
+/* What a follower makes of it is the lesser of the commit index and the last entry that the message
+ * vouches for. */
+static void note_told(struct guard *guard, const struct raft_message *message)
+{
+    const struct raft_append_entries *entries = &message->append_entries;
+    if (message->type != RAFT_APPEND_ENTRIES || entries->term != guard->raft->current_term) return;
+    struct guard_told *told = told_of(guard, message->server_id);
+    raft_index vouched = entries->prev_log_index + entries->n_entries;
+    raft_index useful = entries->leader_commit < vouched ? entries->leader_commit : vouched;
+    if (told != NULL && useful > told->commit) told->commit = useful;
+}
+
+/* A node with a gap must be ticked like any other: a follower that is not goes on believing in a
+ * dead leader and refuses its vote to everybody. So it may stand, and is not heard. */
+static bool holds_back(struct guard *guard, const struct raft_message *message)
+{
+    if (message->type != RAFT_REQUEST_VOTE || !guard->has_gap) return false;
+    raft_time patience = (raft_time)GAP_PATIENCE * guard->raft->election_timeout;
+    return guard->real.time(guard->raft->io) - guard->heard < patience;
+}
+
+static int do_send(struct raft_io *io, struct raft_io_send *request,
+                   const struct raft_message *message, raft_io_send_cb on_sent)
+{
+    struct guard *guard = guard_of(io);
+    if (holds_back(guard, message)) {
+        on_sent(request, RAFT_CANCELED);
+        return 0;
+    }
+    note_told(guard, message);
+    return guard->real.send(io, request, message, on_sent);
+}
+
+static void on_told(struct raft_io_send *request, int status)
+{
+    (void)status; /* lost: the heartbeat says it again */
+    mem_free(request);
+}
+
+static void tell_commit_to(struct guard *guard, const struct raft_server *server)
+{
+    struct raft *raft = guard->raft;
+    raft_index match;
+    if (raft_match_index(raft, server->id, &match) != 0 || match == 0) return;
+    raft_index useful = raft->commit_index < match ? raft->commit_index : match;
+    struct guard_told *told = told_of(guard, server->id);
+    if (told == NULL || useful <= told->commit) return;
+    raft_term term = guard_term_at(raft, match);
+    if (term == 0) return; /* compacted away: a snapshot is due, not this */
+    struct raft_message message = {
+        .type = RAFT_APPEND_ENTRIES,
+        .server_id = server->id,
+        .server_address = server->address,
+        .append_entries = {.version = APPEND_ENTRIES_VERSION,
+                           .term = raft->current_term,
+                           .prev_log_index = match,
+                           .prev_log_term = term,
+                           .leader_commit = raft->commit_index},
+    };
+    struct raft_io_send *request = mem_new(sizeof *request);
+    if (guard->real.send(raft->io, request, &message, on_told) != 0) {
+        mem_free(request);
+        return;
+    }
+    told->commit = useful;
+    guard->tells++;
+}
+
+void guard_tell_commit(struct guard *guard)
+{
+    struct raft *raft = guard->raft;
+    if (raft->state != RAFT_LEADER || raft->legacy.closing) return;
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        const struct raft_server *server = &raft->configuration.servers[i];
+        if (server->id != raft->id && server->role != RAFT_SPARE) tell_commit_to(guard, server);
+    }
+}
+
+/* ---- the disk ---- */
+
+struct guard_append {
+    struct raft_io_append request;
+    struct guard *guard;
+    struct raft_io_append *original;
+    raft_io_append_cb on_appended;
+};
+
+static void on_appended(struct raft_io_append *request, int status)
+{
+    struct guard_append append = *(struct guard_append *)request->data;
+    mem_free(request->data);
+    if (status != 0 && status != RAFT_CANCELED) {
+        fatal(append.guard, "the log could not be written", status);
+    }
+    append.on_appended(append.original, status);
+    after_step(append.guard); /* a single voter commits here */
+}
+
+static int do_append(struct raft_io *io, struct raft_io_append *request,
+                     const struct raft_entry entries[], unsigned n, raft_io_append_cb done)
+{
+    struct guard *guard = guard_of(io);
+    struct guard_append *append = mem_new(sizeof *append);
+    *append = (struct guard_append){.guard = guard, .original = request, .on_appended = done};
+    append->request.data = append;
+    request->cb = done;
+    int rv = guard->real.append(io, &append->request, entries, n, on_appended);
+    if (rv == 0) return 0;
+    mem_free(append);
+    fatal(guard, "the log could not be appended to", rv);
+    return rv;
+}
+
+static int do_truncate(struct raft_io *io, raft_index index)
+{
+    struct guard *guard = guard_of(io);
+    int rv = guard->real.truncate(io, index);
+    if (rv != 0) fatal(guard, "the log could not be cut", rv);
+    return rv;
+}
+
+static int do_set_term(struct raft_io *io, raft_term term)
+{
+    struct guard *guard = guard_of(io);
+    int rv = guard->real.set_term(io, term);
+    if (rv != 0) fatal(guard, "the term could not be stored", rv);
+    return rv;
+}
+
+static int do_set_vote(struct raft_io *io, raft_id id)
+{
+    struct guard *guard = guard_of(io);
+    int rv = guard->real.set_vote(io, id);
+    if (rv != 0) fatal(guard, "the vote could not be stored", rv);
+    return rv;
+}
+
+/* ---- snapshots ---- */
+
+struct guard_put {
+    struct raft_io_snapshot_put request;
+    struct guard *guard;
+    struct raft_io_snapshot_put *original;
+    raft_io_snapshot_put_cb on_put;
+    const struct raft_snapshot *snapshot; /* raft's; lives until on_put */
+    unsigned trailing;
+};
+
+static void on_put(struct raft_io_snapshot_put *request, int status)
+{
+    struct guard_put put = *(struct guard_put *)request->data;
+    mem_free(request->data);
+    if (status != 0 && status != RAFT_CANCELED) {
+        fatal(put.guard, "the snapshot could not be written", status);
+    }
+    put.on_put(put.original, status);
+}
+
+static int put_now(struct guard_put *put)
+{
+    struct guard *guard = put->guard;
+    return guard->real.snapshot_put(guard->raft->io, put->trailing, &put->request, put->snapshot,
+                                    on_put);
+}
+
+static int do_snapshot_put(struct raft_io *io, unsigned trailing,
+                           struct raft_io_snapshot_put *request,
+                           const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb done)
+{
+    struct guard *guard = guard_of(io);
+    struct guard_put *put = mem_new(sizeof *put);
+    *put = (struct guard_put){.guard = guard,
+                              .original = request,
+                              .on_put = done,
+                              .snapshot = snapshot,
+                              .trailing = trailing};
+    put->request.data = put;
+    request->cb = done;
+    /* One that was installed has no trailing entries, and passes. */
+    bool is_ours = trailing > 0;
+    if (is_ours && guard->durable < guard->manifest) {
+        assert(guard->held == NULL); /* raft takes one at a time */
+        guard->held = put;
+        return 0;
+    }
+    int rv = put_now(put);
+    if (rv != 0) mem_free(put);
+    return rv;
+}
+
+void guard_manifest(struct guard *guard, uint64_t number)
+{
+    guard->manifest = number;
+}
+
+void guard_durable(struct guard *guard, uint64_t number)
+{
+    struct guard_put *put = guard->held;
+    guard->durable = number;
+    if (put == NULL || guard->durable < guard->manifest) return;
+    guard->held = NULL;
+    int rv = put_now(put);
+    /* raft was told that it is on its way. */
+    if (rv != 0) fatal(guard, "the snapshot could not be written", rv);
+}
+
+void guard_gap(struct guard *guard, bool has_gap, size_t bytes)
+{
+    guard->has_gap = has_gap;
+    guard->gap_bytes = bytes;
+    if (guard->tick != NULL) after_step(guard);
+}
+
+static void do_close(struct raft_io *io, raft_io_close_cb on_closed)
+{
+    struct guard *guard = guard_of(io);
+    struct guard_put *put = guard->held;
+    guard->held = NULL;
+    if (put != NULL) on_put(&put->request, RAFT_CANCELED);
+    guard->real.close(io, on_closed);
+}
+
+/* ---- the tracer: raft_uv's only way to tell of failed disk work ---- */
+
+static void on_trace(struct raft_tracer *tracer, int type, const void *event)
+{
+    static const char *const deadly[] = {"retry failed write", "unlink segment",
+                                         "sync data directory", "truncate segment"};
+    struct guard *guard = tracer->impl;
+    if (type == RAFT_TRACER_DIAGNOSTIC) { /* may come from a pool thread: touches nothing */
+        const struct raft_tracer_info *told = event;
+        const char *message = told->diagnostic.message;
+        for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
+            if (strncmp(message, deadly[i], strlen(deadly[i])) == 0) {
+                fatal(guard, message, RAFT_IOERR);
+            }
+        }
+        return;
+    }
+    /* These two come from raft's own loop only. */
+    if (type == GUARD_WRITE_SUBMIT) guard->write_started_ns = clock_ns();
+    if (type == GUARD_WRITE_COMPLETE && guard->write_started_ns != 0) {
+        histogram_add(&guard->writes, (clock_ns() - guard->write_started_ns) / 1000);
+        guard->write_started_ns = 0;
+    }
+}
+
+void guard_install(struct guard *guard, struct raft *raft, const struct guard_handler *handler)
+{
+    *guard = (struct guard){.raft = raft,
+                            .real = *raft->io,
+                            .handler = *handler,
+                            .tracer = {.version = 2, .emit = on_trace}};
+    guard->tracer.impl = guard;
+    raft->data = guard;
+    raft->io->start = do_start;
+    raft->io->close = do_close;
+    raft->io->send = do_send;
+    raft->io->append = do_append;
+    raft->io->truncate = do_truncate;
+    raft->io->set_term = do_set_term;
+    raft->io->set_vote = do_set_vote;
+    raft->io->snapshot_put = do_snapshot_put;
+}

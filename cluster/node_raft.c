@@ -1,0 +1,322 @@
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cluster/node_state.h"
+#include "cluster/scan.h"
+
+static_assert(GUARD_WRITE_SUBMIT == RAFT_UV_TRACER_WRITE_SUBMIT, "as in raft/uv.h");
+static_assert(GUARD_WRITE_COMPLETE == RAFT_UV_TRACER_WRITE_COMPLETE, "as in raft/uv.h");
+
+enum {
+    CONNECT_RETRY_MS = 100,
+    DISK_RETRY_MS = 500, /* a full disk: prepare the next segment again */
+    INSTALL_TIMEOUT_MS = 5000,
+    /* An entry is up to 256 KiB; this is how many one message may hold. */
+    INFLIGHT_ENTRIES = 256,
+    /* Snapshots come with the manifest; until then the log is kept whole. */
+    SNAPSHOT_NEVER = 0x7fffffff,
+    SNAPSHOT_TRAILING = 8192
+};
+
+struct in_flight { /* lives until raft's callback, whoever still waits for it */
+    union {
+        struct raft_apply apply;
+        struct raft_barrier barrier;
+    };
+    struct node *node;
+};
+
+/* ---- what the guard tells ---- */
+
+static void on_guard_fatal(void *owner, const char *what, int status)
+{
+    const struct node *node = owner;
+    char sentence[256];
+    snprintf(sentence, sizeof sentence, "%s (%s)", what, raft_strerror(status));
+    node->options.handler.on_fatal(node->options.handler.owner, 1, sentence);
+}
+
+static void stop_leading(struct node *node)
+{
+    node->is_leading = false;
+    /* Whatever was on its way may still be committed by the next leader. */
+    node->entry = NULL;
+    propose_drop(node->propose);
+    node->fence = NULL;
+    barrier_committed(node->barrier, false);
+}
+
+static void announce(struct node *node)
+{
+    node->leader_changes++;
+    node->elected = node->leader;
+    node->elected_term = node->leader_term;
+    log_info("leader elected", "leader=%s term=%" PRIu64, node_name_of(node, node->leader),
+             (uint64_t)node->leader_term);
+    node_event(node, CLUSTER_ELECTED, node->leader, (uint64_t)node->guard.silence);
+    forward_leader_changed(node->forward);
+    barrier_leader_changed(node->barrier);
+}
+
+static void on_guard_change(void *owner)
+{
+    struct node *node = owner;
+    raft_id leader;
+    const char *address;
+    raft_leader(&node->raft, &leader, &address);
+    if (node->is_leading && node->raft.state != RAFT_LEADER) stop_leading(node);
+    node->is_leading = node->raft.state == RAFT_LEADER;
+
+    raft_id before = node->leader;
+    node->leader = leader;
+    node->leader_term = raft_current_term(&node->raft);
+    if (leader == 0 && before != 0) {
+        log_info("leader lost", "leader=%s", node_name_of(node, before));
+        node_event(node, CLUSTER_LOST_LEADER, before, 0);
+    }
+    bool is_news = leader != node->elected || node->leader_term != node->elected_term;
+    if (leader != 0 && is_news) announce(node);
+    node->options.handler.on_change(node->options.handler.owner);
+}
+
+/* ---- what the machine tells ---- */
+
+static void on_event(void *owner, const struct message_sent *event, struct shared *bytes)
+{
+    struct node *node = owner;
+    node->options.handler.on_event(node->options.handler.owner, event, bytes);
+}
+
+static void on_outcome(void *owner, const struct command_id *id, enum chat_outcome outcome,
+                       const struct message_sent *event)
+{
+    struct node *node = owner;
+    forward_applied(node->forward, id, outcome, event);
+}
+
+static void on_entry(void *owner, uint64_t index)
+{
+    struct node *node = owner;
+    node->options.handler.on_entry(node->options.handler.owner, index);
+    barrier_applied(node->barrier, index);
+}
+
+static void on_machine_fatal(void *owner, int exit_code, const char *sentence)
+{
+    node_fatal(owner, exit_code, sentence);
+}
+
+/* ---- proposing ---- */
+
+static void on_applied(struct raft_apply *apply, int status, void *result)
+{
+    struct in_flight *entry = (struct in_flight *)apply;
+    struct node *node = entry->node;
+    bool is_current = node->entry == entry;
+    (void)result;
+    mem_free(entry);
+    if (!is_current) return; /* we have stopped leading since */
+    node->entry = NULL;
+    if (status == 0) {
+        propose_done(node->propose);
+    } else {
+        propose_drop(node->propose);
+    }
+}
+
+enum submitted node_submit(void *owner, struct slice bytes)
+{
+    struct node *node = owner;
+    assert(bytes.len > 0 && bytes.len % 8 == 0 && node->entry == NULL);
+    struct raft_buffer buffer = {.base = raft_malloc(bytes.len), .len = bytes.len};
+    if (buffer.base == NULL) node_fatal(node, 1, "out of memory");
+    memcpy(buffer.base, bytes.at, bytes.len);
+    struct in_flight *entry = mem_new(sizeof *entry);
+    entry->node = node;
+    int rv = raft_apply(&node->raft, &entry->apply, &buffer, 1, on_applied);
+    if (rv == 0) {
+        node->entry = entry;
+        return SUBMITTED;
+    }
+    /* Of any other answer nobody knows what it has done to the buffer. */
+    if (rv != RAFT_NOTLEADER && rv != RAFT_NOSPACE) on_guard_fatal(node, "raft_apply", rv);
+    raft_free(buffer.base);
+    mem_free(entry);
+    return rv == RAFT_NOSPACE ? SUBMIT_FULL : SUBMIT_LATER;
+}
+
+static void on_fence(struct raft_barrier *barrier, int status)
+{
+    struct in_flight *fence = (struct in_flight *)barrier;
+    struct node *node = fence->node;
+    bool is_current = node->fence == fence;
+    mem_free(fence);
+    if (!is_current) return;
+    node->fence = NULL;
+    barrier_committed(node->barrier, status == 0);
+}
+
+bool node_append_barrier(void *owner)
+{
+    struct node *node = owner;
+    struct in_flight *fence = mem_new(sizeof *fence);
+    fence->node = node;
+    if (raft_barrier(&node->raft, &fence->barrier, on_fence) != 0) {
+        mem_free(fence);
+        return false;
+    }
+    node->fence = fence;
+    return true;
+}
+
+/* ---- opening ---- */
+
+static void raft_fatal(struct node *node, const char *what, int rv)
+{
+    char sentence[512];
+    const char *reason = node->io.errmsg[0] != '\0' ? node->io.errmsg : raft_strerror(rv);
+    int exit_code = rv == RAFT_CORRUPT || rv == RAFT_MALFORMED ? 3 : 1;
+    snprintf(sentence, sizeof sentence, "%s: %s", what, reason);
+    node_fatal(node, exit_code, sentence);
+}
+
+static void bootstrap(struct node *node)
+{
+    struct raft_configuration configuration;
+    raft_configuration_init(&configuration);
+    for (size_t i = 0; i < node->founders_count; i++) {
+        char address[SELF_SIZE];
+        const struct peer *founder = &node->founders[i];
+        snprintf(address, sizeof address, "%s=%s", founder->name, founder->address);
+        int rv =
+            raft_configuration_add(&configuration, peer_id(founder->name), address, RAFT_VOTER);
+        if (rv != 0) raft_fatal(node, "the first list of members", rv);
+    }
+    /* Already done, when the process ended before the mark was written. */
+    int rv = raft_bootstrap(&node->raft, &configuration);
+    raft_configuration_close(&configuration);
+    if (rv != 0 && rv != RAFT_CANTBOOTSTRAP) raft_fatal(node, "the raft log cannot be begun", rv);
+
+    struct errmsg errmsg;
+    if (data_dir_mark(node->options.dir, DATA_DIR_FORMED, &errmsg) != 0) {
+        node_fatal(node, 1, errmsg.text);
+    }
+    log_info("cluster formed", "name=%s members=%zu", node->options.cluster_name,
+             node->founders_count);
+    node_event(node, CLUSTER_FORMED, node->id, 0);
+}
+
+static void open_raft(struct node *node, const char *path)
+{
+    const struct guard_handler guard_handler = {
+        .owner = node, .on_fatal = on_guard_fatal, .on_change = on_guard_change};
+    const struct machine_handler machine_handler = {.owner = node,
+                                                    .on_event = on_event,
+                                                    .on_outcome = on_outcome,
+                                                    .on_entry = on_entry,
+                                                    .on_fatal = on_machine_fatal};
+    machine_init(&node->machine, &node->raft, node->options.chat, node->options.meta.index,
+                 &machine_handler);
+    int rv = raft_uv_init(&node->io, node->options.loop, path, transport_raft(node->transport));
+    if (rv != 0) raft_fatal(node, path, rv);
+    raft_uv_set_tracer(&node->io, NULL); /* its own talks to standard error */
+    raft_uv_set_auto_recovery(&node->io, false);
+    raft_uv_set_connect_retry_delay(&node->io, CONNECT_RETRY_MS);
+    raft_uv_set_disk_retry(&node->io, DISK_RETRY_MS);
+    rv = raft_init(&node->raft, &node->io, &node->machine.fsm, node->id, node->self);
+    if (rv != 0) raft_fatal(node, path, rv);
+    raft_set_election_timeout(&node->raft, node->options.election_timeout_ms);
+    raft_set_heartbeat_timeout(&node->raft, node->options.heartbeat_ms);
+    raft_set_pre_vote(&node->raft, true);
+    raft_set_snapshot_threshold(&node->raft, SNAPSHOT_NEVER);
+    raft_set_snapshot_trailing(&node->raft, SNAPSHOT_TRAILING);
+    raft_set_install_snapshot_timeout(&node->raft, INSTALL_TIMEOUT_MS);
+    raft_set_max_inflight_entries(&node->raft, INFLIGHT_ENTRIES);
+    node->raft.tracer = NULL; /* it formats every message, even when nobody listens */
+    guard_install(&node->guard, &node->raft, &guard_handler);
+    raft_uv_set_tracer(&node->io, &node->guard.tracer);
+}
+
+/* A log that is shorter than what it had acknowledged must not vote: that could lose what others
+ * count on. The store remembers how far the log was (raft_durable). */
+static void check_log(struct node *node)
+{
+    char sentence[512];
+    uint64_t last = raft_last_index(&node->raft), mark = node->options.meta.raft_durable;
+    if (last > 0 && last >= mark) return;
+    snprintf(sentence, sizeof sentence,
+             "the raft log in %s/raft ends at entry %" PRIu64 " but had acknowledged %" PRIu64
+             ": this node has forgotten its promises. Remove it on another node (livetea members "
+             "remove %s), empty the directory, and join it again",
+             node->options.dir->path, last, mark, node->options.name);
+    node_fatal(node, 3, sentence);
+}
+
+static void add_members(struct node *node)
+{
+    const struct raft_configuration *members = &node->raft.configuration;
+    for (unsigned i = 0; i < members->n; i++) {
+        char name[NODE_NAME_MAX + 1];
+        const struct raft_server *server = &members->servers[i];
+        struct slice address = slice_from(server->address);
+        struct slice first = slice_cut(&address, '=');
+        if (server->id == node->id || first.len > NODE_NAME_MAX || address.len == 0) continue;
+        snprintf(name, sizeof name, "%.*s", (int)first.len, first.at);
+        beats_add(&node->beats, server->id, name, address.at, clock_ms());
+        rpc_add_peer(node->rpc, server->id, server->address);
+    }
+}
+
+void node_raft_start(struct node *node, bool is_first)
+{
+    char path[512];
+    struct errmsg errmsg;
+    data_dir_path(node->options.dir, "raft", path, sizeof path);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        errmsg_set(&errmsg, "cannot make %s: %s", path, strerror(errno));
+        node_fatal(node, 1, errmsg.text);
+    }
+    int rv = scan_open_segments(path, &errmsg);
+    if (rv != 0) node_fatal(node, rv == ERR_DATA ? 3 : 1, errmsg.text);
+    node->phase = NODE_RUNNING;
+    node->raft_is_open = true;
+    open_raft(node, path);
+    if (is_first) bootstrap(node);
+    rv = raft_start(&node->raft);
+    if (rv != 0) raft_fatal(node, "raft cannot start", rv);
+    check_log(node);
+    add_members(node);
+    on_guard_change(node);
+}
+
+bool node_is_level(const struct node *node, raft_index slack)
+{
+    const struct guard *guard = &node->guard;
+    if (!node->raft_is_open || guard->has_gap || node->leader == 0) return false;
+    if (node->is_leading) return guard->picture.is_ready;
+    return guard->leader_commit > 0 && node->raft.last_applied + slack >= guard->leader_commit;
+}
+
+/* ---- closing ---- */
+
+static void on_raft_closed(struct raft *raft)
+{
+    const struct guard *guard = raft->data;
+    struct node *node = guard->handler.owner;
+    raft_uv_close(&node->io);
+    node->raft_is_open = false;
+    node_close(node);
+}
+
+void node_raft_close(struct node *node)
+{
+    if (node->is_leading) stop_leading(node);
+    raft_close(&node->raft, on_raft_closed);
+}

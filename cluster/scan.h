@@ -1,0 +1,26 @@
+/* Reads raft's open segments before raft does.
+ *
+ * At start raft cuts an open segment at the first batch that it cannot verify, whatever stands behind
+ * it, and says nothing: after one flipped bit it has forgotten entries that it had acknowledged. That
+ * cut is right for a write that the power loss tore, and wrong for damage. The two can be told apart in
+ * most cases:
+ *
+ *   torn     the file was full of zeros before, so what was not written is zeros in whole sectors
+ *   damaged  the bad batch has no such hole in it, and batches that verify stand behind it
+ *
+ * For the rest, a bad last batch, the mark in the event store decides (raft_durable, node.c).
+ *
+ * A segment: format u64 = 1; then batches: CRC of header u32 | CRC of data u32 | header: count u64,
+ * and for each entry term u64, type u8, 3 unused, length u32 | data, each entry padded to 8. The CRC is
+ * CRC-32, polynomial 0x04c11db7, not reflected, starting with 0. All little-endian.
+ */
+#pragma once
+#include "base/err.h"
+#include "base/slice.h"
+
+/* All open-* files of a raft directory. 0; ERR_DATA with the file and the place; ERR_IO. A directory
+ * that is not there is fine. */
+int scan_open_segments(const char *raft_dir, struct errmsg *errmsg);
+
+/* One segment's bytes. 0, or ERR_DATA with the place. Pure. */
+int scan_segment(struct slice bytes, struct errmsg *errmsg);
