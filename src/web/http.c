@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "web/conn.h"
@@ -576,17 +577,26 @@ void http_respond(struct conn *conn, const struct http_response *response)
         return;
     }
     struct shared *shared = response->body_shared;
-    size_t body_len = shared != NULL ? shared->len : response->body.len;
+    struct slice body = shared != NULL ? shared_slice(shared) : response->body;
     bool has_body = !frame.is_head && response->status != 204 && response->status != 304;
     if (response->close) frame.keep = false;
-    http_add_head(out, response, &frame, body_len);
-    if (has_body && shared == NULL) buf_add(out, response->body);
-    assert(!out->overflowed); /* our own pages are within RESPONSE_MAX */
+    http_add_head(out, response, &frame, body.len);
+    if (out->overflowed) {
+        log_error("answer's head is too large", "status=%d", response->status);
+        buf_reset(out);
+        body = (struct slice){NULL, 0};
+        has_body = false;
+        http_add_head(out, &(struct http_response){.status = 500}, &frame, 0);
+    }
+    bool is_one_piece = shared == NULL && has_body;
+    struct shared *head = shared_new(out->len + (is_one_piece ? body.len : 0));
+    memcpy(head->bytes, out->at, out->len);
+    if (is_one_piece && body.len > 0) memcpy(head->bytes + out->len, body.at, body.len);
     if (!has_body) {
         shared_unref(shared);
         shared = NULL;
     }
-    conn_answer_end(conn, shared_copy(buf_slice(out)), shared, frame.keep);
+    conn_answer_end(conn, head, shared, frame.keep);
 }
 
 void http_respond_error(struct conn *conn, int status, const char *word, const char *sentence)

@@ -145,7 +145,8 @@ static int open_socket(const struct listen_options *options, struct errmsg *errm
     for (int pass = 0; pass < 2 && fd < 0; pass++) {
         for (struct addrinfo *info = list; info != NULL && fd < 0; info = info->ai_next) {
             bool is_early = host[0] != '\0' || info->ai_family == AF_INET6;
-            if (is_early == (pass == 0)) fd = listen_on(info, options);
+            if (is_early != (pass == 0)) continue;
+            fd = listen_on(info, options);
             if (fd < 0 && errno == EADDRINUSE) goto fail; /* half of "all" is not all */
         }
     }

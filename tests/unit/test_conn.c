@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -685,6 +686,37 @@ static void a_proxy_is_believed_only_behind_one(void **state)
     }
 }
 
+static void out_of_descriptors_accepting_pauses_and_goes_on(void **state)
+{
+    struct house house;
+    struct client client;
+    struct rlimit before;
+
+    (void)state;
+    house_open(&house, &no_limits);
+    client_open(&client, &house);
+    UNTIL(&house, counters(&house)->connections == 1);
+    struct client second = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    buf_init(&second.got, 4096);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)listener_port(house.listener)),
+                             .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = {.rlim_cur = (rlim_t)second.fd + 1, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(connect(second.fd, (const struct sockaddr *)&to, sizeof to), 0);
+    for (int i = 0; i < 20; i++)
+        turn(&house);
+    assert_int_equal(counters(&house)->connections, 1);
+    client_send(&client, &house, slice_of("GET /tea HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, client_read(&client) || has(&client.got, "/tea\n"));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    UNTIL(&house, counters(&house)->connections == 2);
+    client_close(&client);
+    client_close(&second);
+    house_close(&house);
+}
+
 /* ---- WebSockets ---- */
 
 static void a_handshake_that_is_wrong_is_refused(void **state)
@@ -872,6 +904,37 @@ static void our_close_waits_for_theirs(void **state)
     conn_server_skip(house.server, WS_CLOSE_MS);
     UNTIL(&house, house.closed == 2);
     client_close(&client);
+    house_close(&house);
+}
+
+static void a_connection_may_break_off_at_any_byte(void **state)
+{
+    struct slice text = slice_of("GET /later HTTP/1.1\r\n" HOST "\r\n");
+    struct slice frames = slice_of(UPGRADE "\x01\x82\0\0\0\0hi\x89\x81\0\0\0\0p\x80\x80\0\0\0\0"
+                                           "\x88\x80\0\0\0\0");
+    struct linger reset = {.l_onoff = 1};
+    struct house house;
+
+    (void)state;
+    house_open(&house, &no_limits);
+    for (size_t len = 0; len <= frames.len; len++) {
+        for (int how = 0; how < 4; how++) {
+            struct client client;
+            client_open(&client, &house);
+            client_send(&client, &house, slice_first(how < 2 ? text : frames, len));
+            if (how % 2 == 0) setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+            client_close(&client);
+            if (how == 1) { /* it may have ended its half only: until we answer, or give up */
+                for (int i = 0; i < 3; i++)
+                    turn(&house);
+                if (house.waiting != NULL) http_respond_text(house.waiting, 200, slice_of("x"));
+                house.waiting = NULL;
+            }
+            UNTIL(&house, counters(&house)->connections == 0);
+        }
+    }
+    assert_int_equal(counters(&house)->websockets, 0);
+    assert_int_equal(counters(&house)->queued_bytes, 0);
     house_close(&house);
 }
 
@@ -1186,6 +1249,8 @@ int main(void)
         cmocka_unit_test(too_many_connections_are_told_so),
         cmocka_unit_test(one_address_gets_no_more_than_its_share),
         cmocka_unit_test(a_proxy_is_believed_only_behind_one),
+        cmocka_unit_test(out_of_descriptors_accepting_pauses_and_goes_on),
+        cmocka_unit_test(a_connection_may_break_off_at_any_byte),
         cmocka_unit_test(a_handshake_that_is_wrong_is_refused),
         cmocka_unit_test(frames_may_follow_the_handshake_at_once),
         cmocka_unit_test(a_masked_frame_may_come_byte_by_byte),

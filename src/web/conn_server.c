@@ -1,0 +1,392 @@
+/* The server of a thread's connections: accept, deadlines, what leaves at the end of a turn, the end. */
+#include <assert.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "web/conn_state.h"
+
+enum { TURNED_AWAY_MAX = 64 }; /* connections beyond the limit that still get a 503 */
+
+/* ---- time ---- */
+
+uint64_t conn_server_now(const struct conn_server *server)
+{
+    return uv_now(server->loop) + server->skipped_ms;
+}
+
+void conn_look_in(struct conn *conn, uint32_t ms)
+{
+    wheel_set_sooner(&conn->server->wheel, &conn->deadline, conn_server_now(conn->server) + ms);
+}
+
+struct slice conn_server_date(struct conn_server *server)
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    int64_t wall_ms = clock_wall_ms();
+    uint64_t second = (uint64_t)wall_ms / 1000;
+
+    if (second != server->date_second) {
+        struct civil civil = clock_civil(wall_ms);
+        struct buf text;
+        buf_init(&text, CONN_DATE_MAX - 1);
+        buf_printf(&text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * civil.weekday,
+                   civil.day, months + 3 * (civil.month - 1), civil.year, civil.hour, civil.minute,
+                   civil.second);
+        memcpy(server->date, text.at, text.len);
+        server->date[text.len] = '\0';
+        buf_close(&text);
+        server->date_second = second;
+    }
+    return slice_from(server->date);
+}
+
+/* ---- lists of a server ---- */
+
+static void conn_server_add(struct conn_server *server, struct conn *conn)
+{
+    conn->prev = server->conns_last;
+    if (server->conns_last != NULL) {
+        server->conns_last->next = conn;
+    } else {
+        server->conns = conn;
+    }
+    server->conns_last = conn;
+    server->counters.connections++;
+}
+
+void conn_server_remove(struct conn_server *server, struct conn *conn)
+{
+    if (server->drain_at == conn) server->drain_at = conn->next;
+    if (conn->prev != NULL) conn->prev->next = conn->next;
+    if (conn->next != NULL) conn->next->prev = conn->prev;
+    if (server->conns == conn) server->conns = conn->next;
+    if (server->conns_last == conn) server->conns_last = conn->prev;
+    server->counters.connections--;
+}
+
+/* ---- deadlines ---- */
+
+/* A write waits. True when it has waited for too long. */
+static bool conn_is_stalled(struct conn *conn)
+{
+    uint32_t left = (uint32_t)uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
+
+    if (left != conn->write_left) {
+        conn->write_left = left;
+        conn->moved_ms = conn_now(conn->server);
+    }
+    return conn_ms_since(conn, conn->moved_ms) + WHEEL_TICK_MS >= CONN_STALLED_MS;
+}
+
+/* `limit` after `since_ms`: true when that is over, else the connection is looked at again then. */
+static bool conn_is_over(struct conn *conn, uint32_t since_ms, uint32_t limit_ms)
+{
+    uint32_t passed = conn_ms_since(conn, since_ms);
+
+    if (passed + WHEEL_TICK_MS > limit_ms) return true;
+    conn_look_in(conn, limit_ms - passed);
+    return false;
+}
+
+static void conn_check_http(struct conn *conn)
+{
+    switch ((enum conn_phase)conn->phase) {
+    case PHASE_FIRST:
+        if (conn_is_over(conn, conn->since_ms, HTTP_HEAD_DEADLINE_MS))
+            conn_end(conn, CONN_END_IDLE);
+        break;
+    case PHASE_NEXT:
+        if (conn_is_over(conn, conn->since_ms, HTTP_IDLE_MS)) conn_end(conn, CONN_END_IDLE);
+        break;
+    case PHASE_HEAD:
+    case PHASE_BODY:
+        if (!conn_is_over(conn, conn->since_ms, HTTP_HEAD_DEADLINE_MS)) break;
+        conn->server->counters.http_bad++;
+        conn_refuse(conn, 408, CONN_END_IDLE);
+        break;
+    case PHASE_ANSWER:
+        if (!conn_is_over(conn, conn->since_ms, HTTP_ANSWER_MAX_MS)) break;
+        conn_refuse(conn, 503, CONN_END_IDLE);
+        break;
+    }
+}
+
+static void conn_check_websocket(struct conn *conn)
+{
+    if (!conn->is_joined && conn_is_over(conn, conn->since_ms, WS_JOIN_DEADLINE_MS)) {
+        conn_close(conn, WS_GOING_AWAY, CONN_END_IDLE);
+        return;
+    }
+    if (conn_is_over(conn, conn->heard_ms, WS_SILENCE_MAX_MS)) {
+        conn_close(conn, WS_GOING_AWAY, CONN_END_IDLE);
+        return;
+    }
+    bool was_heard = conn_ms_since(conn, conn->heard_ms) < conn_ms_since(conn, conn->pinged_ms);
+    if (conn_is_over(conn, was_heard ? conn->heard_ms : conn->pinged_ms, WS_PING_EVERY_MS)) {
+        conn->pinged_ms = conn_now(conn->server);
+        /* Somebody for whom a write waits has a shorter deadline than a ping could set. */
+        if (conn->write == NULL) conn_queue(conn, shared_ref(conn->server->ping), true);
+        conn_look_in(conn, WS_PING_EVERY_MS);
+    }
+}
+
+static void conn_check(struct conn *conn)
+{
+    if (conn->write != NULL) {
+        if (conn_is_stalled(conn)) {
+            if (conn->state == CONN_WEBSOCKET) {
+                conn_say_close(conn, WS_SLOW, CONN_END_SLOW);
+            } else {
+                conn_end(conn, CONN_END_SLOW);
+            }
+            return;
+        }
+        conn_look_in(conn, CONN_STALLED_MS / CONN_STALL_LOOKS);
+    }
+    switch ((enum conn_state)conn->state) {
+    case CONN_HTTP: conn_check_http(conn); break;
+    case CONN_WEBSOCKET: conn_check_websocket(conn); break;
+    case CONN_DRAINING:
+        /* A last answer may take its time as long as it gets on; a closing handshake may not. */
+        if (!conn->was_websocket && conn->out.count > 0) {
+            conn_look_in(conn, CONN_STALLED_MS / CONN_STALL_LOOKS);
+        } else if (conn_is_over(conn, conn->since_ms, WS_CLOSE_MS)) {
+            conn_end(conn, CONN_END_CLIENT);
+        }
+        break;
+    case CONN_CLOSED: break;
+    }
+}
+
+static void server_check_deadlines(struct conn_server *server)
+{
+    struct wheel_node *node = NULL;
+
+    while ((node = wheel_pop(&server->wheel, conn_server_now(server))) != NULL) {
+        char *at = (char *)node;
+        conn_check((struct conn *)(void *)(at - offsetof(struct conn, deadline)));
+    }
+}
+
+/* ---- accept ---- */
+
+static struct slice peer_text(const uv_tcp_t *tcp, char text[ADDRESS_TEXT_MAX + 1])
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_storage room;
+    } name;
+    int len = sizeof name;
+    int rv = -1;
+
+    memset(&name, 0, sizeof name);
+    if (uv_tcp_getpeername(tcp, &name.any, &len) != 0) return (struct slice){NULL, 0};
+    if (name.any.sa_family == AF_INET) {
+        rv = uv_inet_ntop(AF_INET, &name.v4.sin_addr, text, ADDRESS_TEXT_MAX + 1);
+    } else if (name.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&name.v6.sin6_addr)) {
+        rv = uv_inet_ntop(AF_INET, name.v6.sin6_addr.s6_addr + 12, text, ADDRESS_TEXT_MAX + 1);
+    } else if (name.any.sa_family == AF_INET6) {
+        rv = uv_inet_ntop(AF_INET6, &name.v6.sin6_addr, text, ADDRESS_TEXT_MAX + 1);
+    }
+    return rv == 0 ? slice_from(text) : (struct slice){NULL, 0};
+}
+
+/* Too many: 503 of the node, 429 of the address; 0 when there is room. */
+static int server_turns_away(const struct conn_server *server, const struct conn *conn)
+{
+    const struct conn_limits *limits = &server->limits;
+
+    if (server->counters.connections > limits->connections_max) return 503;
+    if (limits->per_address_max == 0 || limits->behind_proxy) return 0;
+    return address_connections(conn->address) > 2 * limits->per_address_max ? 429 : 0;
+}
+
+void conn_accept(struct conn_server *server, int fd)
+{
+    struct conn *conn = NULL;
+    char text[ADDRESS_TEXT_MAX + 1] = "";
+
+    if (server->is_stopping ||
+        server->counters.connections >= server->limits.connections_max + TURNED_AWAY_MAX) {
+        uv_fs_t request;
+        (void)uv_fs_close(NULL, &request, fd, NULL);
+        uv_fs_req_cleanup(&request);
+        return;
+    }
+    conn = mem_new(sizeof *conn);
+    conn->server = server;
+    conn->tcp.data = conn;
+    conn->since_ms = conn->heard_ms = conn_now(server);
+    out_init(&conn->out);
+    conn_server_add(server, conn);
+    int rv = uv_tcp_init(server->loop, &conn->tcp);
+    assert(rv == 0); /* without a socket it cannot fail */
+    conn->tcp.data = conn;
+    rv = uv_tcp_open(&conn->tcp, fd);
+    if (rv == 0) (void)uv_tcp_nodelay(&conn->tcp, 1);
+    conn->address = addresses_enter(&server->addresses, peer_text(&conn->tcp, text));
+    if (rv == 0) rv = conn_start_reading(conn);
+    if (rv != 0) {
+        conn_end(conn, CONN_END_CLIENT);
+        return;
+    }
+    int status = server_turns_away(server, conn);
+    if (status != 0) {
+        conn_refuse(conn, status, CONN_END_LIMIT);
+    } else {
+        conn_look_in(conn, HTTP_HEAD_DEADLINE_MS);
+    }
+}
+static void conn_server_flush(struct conn_server *server)
+{
+    while (server->dirty != NULL) {
+        struct conn *conn = server->dirty;
+        conn_leave_dirty(conn);
+        conn_flush(conn);
+    }
+}
+void conn_server_finish(struct conn_server *server)
+{
+    void (*on_stopped)(void *owner) = server->on_stopped;
+    void *owner = server->stop_owner;
+
+    if (!server->is_stopping || server->handles_open > 0 || server->conns != NULL) return;
+    buf_close(&server->every);
+    buf_close(&server->scratch);
+    ws_pool_free(server->ws_pool);
+    shared_unref(server->ping);
+    for (size_t i = 0; i < server->kept_count; i++)
+        shared_unref(server->kept[i]);
+    mem_free(server->kept);
+    mem_free(server);
+    if (on_stopped != NULL) on_stopped(owner);
+}
+
+/* ---- the server ---- */
+
+static void on_prepare(uv_prepare_t *handle)
+{
+    conn_server_flush(handle->data);
+}
+
+static void on_check(uv_check_t *handle)
+{
+    conn_server_flush(handle->data);
+}
+
+static void on_tick(uv_timer_t *handle)
+{
+    server_check_deadlines(handle->data);
+}
+
+struct conn_server *conn_server_new(const struct conn_server_options *options)
+{
+    struct conn_server *server = mem_new(sizeof *server);
+
+    server->loop = options->loop;
+    server->handler = options->handler;
+    server->limits = options->limits;
+    if (server->limits.connections_max == 0) server->limits.connections_max = UINT32_MAX;
+    if (server->limits.out_max == 0) server->limits.out_max = CONN_OUT_MAX;
+    server->admin = options->admin;
+    buf_init(&server->every, HTTP_HEAD_MAX);
+    buf_add(&server->every, options->every);
+    buf_init(&server->scratch, 2 * HTTP_HEAD_MAX);
+    server->ws_pool = ws_pool_new(&conn_ws_handler);
+    server->ping = ws_ping_frame();
+    wheel_init(&server->wheel, uv_now(options->loop));
+
+    server->prepare.data = server->check.data = server->tick.data = server->turn.data = server;
+    uv_prepare_init(server->loop, &server->prepare);
+    uv_check_init(server->loop, &server->check);
+    uv_timer_init(server->loop, &server->tick);
+    uv_idle_init(server->loop, &server->turn);
+    server->handles_open = 4;
+    uv_prepare_start(&server->prepare, on_prepare);
+    uv_check_start(&server->check, on_check);
+    uv_timer_start(&server->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
+    return server;
+}
+
+const struct conn_counters *conn_server_counters(const struct conn_server *server)
+{
+    return &server->counters;
+}
+
+void conn_server_skip(struct conn_server *server, uint64_t ms)
+{
+    server->skipped_ms += ms;
+    server_check_deadlines(server);
+}
+
+/* One portion of a drain. */
+static void on_drain_turn(uv_idle_t *handle)
+{
+    struct conn_server *server = handle->data;
+    unsigned closed = 0;
+
+    while (server->drain_at != NULL && closed < server->drain_per_turn) {
+        struct conn *conn = server->drain_at;
+        server->drain_at = conn->next;
+        if (conn->state != CONN_WEBSOCKET) continue;
+        conn_close(conn, WS_RESTART, CONN_END_DRAIN);
+        closed++;
+    }
+    if (server->drain_at == NULL) uv_idle_stop(&server->turn);
+}
+
+void conn_server_drain(struct conn_server *server, unsigned per_turn)
+{
+    if (server->is_draining || server->is_stopping) return;
+    server->is_draining = true;
+    for (struct conn *conn = server->conns; conn != NULL; conn = conn->next) {
+        bool is_idle =
+            conn->state == CONN_HTTP && (conn->phase == PHASE_FIRST || conn->phase == PHASE_NEXT);
+        if (is_idle && conn->out.count == 0 && conn->pending == NULL) {
+            conn_end(conn, CONN_END_DRAIN);
+        }
+    }
+    server->drain_at = server->conns;
+    server->drain_per_turn = per_turn == 0 ? UINT32_MAX : per_turn;
+    uv_idle_start(&server->turn, on_drain_turn);
+    on_drain_turn(&server->turn);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct conn_server *server = handle->data;
+
+    server->handles_open--;
+    conn_server_finish(server);
+}
+
+void conn_server_stop(struct conn_server *server, void (*on_stopped)(void *owner), void *owner)
+{
+    assert(!server->is_stopping);
+    server->is_stopping = true;
+    server->on_stopped = on_stopped;
+    server->stop_owner = owner;
+    for (struct conn *conn = server->conns; conn != NULL; conn = conn->next) {
+        conn_end(conn, CONN_END_DRAIN);
+    }
+    uv_close((uv_handle_t *)&server->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&server->check, on_handle_closed);
+    uv_close((uv_handle_t *)&server->tick, on_handle_closed);
+    uv_close((uv_handle_t *)&server->turn, on_handle_closed);
+}
+struct shared **conn_kept(struct conn *conn, size_t place, size_t count)
+{
+    struct conn_server *server = conn->server;
+
+    if (server->kept == NULL) {
+        server->kept = mem_new_array(count, sizeof(struct shared *));
+        server->kept_count = count;
+    }
+    assert(count == server->kept_count && place < count);
+    return &server->kept[place];
+}
