@@ -15,7 +15,7 @@ live    base chat live
 pages   base chat live pages
 cli     base chat store cli
 app     base chat store cluster web live pages cli app
-tools   tools
+tools   base tools
 '
 
 # header (a pattern) | files that may include it (patterns)
