@@ -67,7 +67,8 @@ struct board {
     struct board_person people[BOARD_PEOPLE_MAX]; /* people_count of them are allocated */
 };
 
-/* A board with room for so many people; one reference. The maker fills it before it is given away. */
+/* A board with room for so many people; one reference. The maker fills it before it is given away, field
+ * by field: it may be shorter than struct board. */
 static inline struct shared *board_new(size_t people_count)
 {
     return shared_new(offsetof(struct board, people) +

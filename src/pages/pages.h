@@ -24,15 +24,20 @@ enum live_find pages_find(struct slice path, struct live_address *address, struc
 /* First words of paths that are no rooms. */
 bool pages_is_reserved(struct slice word);
 
-struct frame { /* what root.html has holes for */
-    struct slice title;        /* without suffix */
-    struct slice ui_title;     /* [ui] title, "Live Tea" */
+struct frame {                  /* what root.html has holes for */
+    struct slice title;         /* without suffix */
+    struct slice ui_title;      /* [ui] title, "Live Tea" */
     struct slice csrf, session; /* tokens; an empty session: a page that is not live */
-    struct slice nodes;        /* public URLs, blank between them; empty behind a proxy */
-    struct slice content;      /* the inside of the root */
+    struct slice nodes;         /* public URLs, blank between them; empty behind a proxy */
+    struct slice content;       /* the inside of the root */
+    /* "/assets/app.js?v=HASH" for its name, appended (web/assets.h); NULL: names without a hash */
+    void (*add_asset)(struct buf *out, const char *name);
 };
 
 void pages_frame(struct buf *out, const struct frame *frame);
+
+/* "(3) " before a title; nothing for 0. */
+void pages_add_unread(struct buf *out, uint64_t unread);
 
 /* The value of Content-Security-Policy. `nodes` as in frame; `nonce` may be NULL. */
 void pages_csp(struct buf *out, struct slice nodes, const char *nonce);
@@ -45,7 +50,7 @@ void pages_unavailable(struct buf *out, struct slice sentence);
  * made with room/offset; `board` is borrowed until the next call with another one. */
 
 struct shared_options {
-    struct slice room;      /* chat only */
+    struct slice room; /* chat only */
     int16_t offset_minutes;
     struct slice ui_title;
 };

@@ -1,0 +1,780 @@
+/* A room: its log, who is here, and the box to write in.
+ *
+ * The log is the shared model: lines rendered once for all readers. The page is one reader's: the box
+ * and what became of what was sent.
+ *
+ * A message is on its way under the id that the form carried (`pending`), until its fate is known:
+ *
+ *   send_message -> SENDING --accepted--------------------------------> box empty, new id
+ *                      |  \--refused----------------------------------> text stays, same id, a hint
+ *                      |   \-id used (another text was sent under it)-> text stays, new id, a hint
+ *                   unknown
+ *                      v
+ *                   CHECKING, each second, at most CHECKS_MAX times: known -> box empty; else a hint
+ *                      v
+ *   recover -----> RECOVERING --known--> box empty; used --> as above; else text back, same id
+ *                      v
+ *                   WATCHING: should it be applied after all, the box is emptied, unless by then
+ *                             another text stands in it: then that stays, under a new id
+ *
+ * The form is a struct of its own in the diffs, and the client writes it anew, text included, as soon
+ * as anything in it changes. So whatever must stay in the box has to be rendered into it when the id
+ * changes (`draft`), and whatever changes without the box (hints, typing) stands outside of the form.
+ */
+#include <stdio.h>
+
+#include "base/crypto.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "pages/line.h"
+#include "pages/pages.h"
+#include "pages/side.h"
+#include "pages/visitor.h"
+#include "pages/when.h"
+
+enum {
+    MOVED_SHOWN_MS = 8000,
+    BEHIND_SHOWN_MS = 5000,
+    CHECK_EVERY_MS = 1000,
+    CHECKS_MAX = 4,
+    QUIET_MS = 1000,
+    SOON_MS = 20, /* a wake that comes so much early is in time */
+    LINE_BYTES_MAX = 1024 * 1024,
+    STYLE_MAX = 64 * 1024,
+    HINT_MAX = 200,
+    PATH_MAX_BYTES = 3 * ROOM_MAX + 1
+};
+
+/* ---- model: what all readers of the room see alike ---- */
+
+struct chat_shared {
+    struct side side;
+    struct slice ui_title, room;
+    char room_bytes[ROOM_MAX], path_bytes[PATH_MAX_BYTES];
+    int16_t offset_minutes;
+    struct line *lines; /* oldest first: the newest PAGE_MESSAGES, and behind them the fresh ones */
+    size_t lines_count, lines_size;
+    size_t settled_count;  /* how many of them are not fresh */
+    struct line *messages; /* the stream's list: a part of the lines */
+    size_t messages_count;
+    uint64_t newest, seq; /* number and seq of the last message */
+    int64_t day;          /* the reader's, when the days' words were made */
+    struct buf scratch;
+};
+
+void *chat_shared_new(const struct shared_options *options)
+{
+    struct chat_shared *shared = mem_new(sizeof *shared);
+    struct buf path;
+    struct slice room = slice_first(options->room, ROOM_MAX);
+
+    if (room.len > 0) memcpy(shared->room_bytes, room.at, room.len);
+    shared->room = slice_make(shared->room_bytes, room.len);
+    shared->ui_title = options->ui_title;
+    shared->offset_minutes = options->offset_minutes;
+    buf_init(&path, PATH_MAX_BYTES);
+    side_add_path(&path, shared->room);
+    memcpy(shared->path_bytes, path.at, path.len);
+    side_init(&shared->side, slice_make(shared->path_bytes, path.len), shared->room);
+    buf_close(&path);
+    buf_init(&shared->scratch, LINE_BYTES_MAX);
+    return shared;
+}
+
+void chat_shared_free(void *at)
+{
+    struct chat_shared *shared = at;
+    if (shared == NULL) return;
+    for (size_t i = 0; i < shared->lines_count; i++)
+        line_close(&shared->lines[i]);
+    mem_free(shared->lines);
+    side_close(&shared->side);
+    buf_close(&shared->scratch);
+    mem_free(shared);
+}
+
+void chat_shared_board(void *at, const struct board *board)
+{
+    struct chat_shared *shared = at;
+    side_board(&shared->side, board, SIDEBAR_ROOMS_MAX);
+}
+
+/* The stream's list: all that a join shows. */
+static void show_newest(struct chat_shared *shared)
+{
+    size_t count = shared->lines_count < PAGE_MESSAGES ? shared->lines_count : PAGE_MESSAGES;
+    shared->messages =
+        shared->lines_count == 0 ? NULL : shared->lines + shared->lines_count - count;
+    shared->messages_count = count;
+}
+
+static void add_line(struct chat_shared *shared, const struct message_sent *event, int64_t now_ms)
+{
+    if (shared->lines_count == shared->lines_size) {
+        shared->lines_size = shared->lines_size == 0 ? PAGE_MESSAGES + 14 : 2 * shared->lines_size;
+        shared->lines = mem_grow(shared->lines, shared->lines_size * sizeof *shared->lines);
+    }
+    line_make(&shared->lines[shared->lines_count++], event, now_ms, shared->offset_minutes,
+              &shared->scratch);
+    buf_shrink(&shared->scratch, CHAT_TEXT_MAX);
+}
+
+void chat_shared_add(void *at, const struct message *message, int64_t now_ms)
+{
+    struct chat_shared *shared = at;
+    const struct message_sent *event = &message->event;
+    if (event->number <= shared->newest) return; /* shown already */
+    if (shared->lines_count == 0) shared->day = when_day(now_ms, shared->offset_minutes);
+    add_line(shared, event, now_ms);
+    shared->newest = event->number;
+    shared->seq = event->seq;
+    show_newest(shared);
+}
+
+void chat_shared_fresh(void *at)
+{
+    struct chat_shared *shared = at;
+    shared->messages_count = shared->lines_count - shared->settled_count;
+    shared->messages = shared->messages_count == 0 ? NULL : shared->lines + shared->settled_count;
+}
+
+void chat_shared_settle(void *at)
+{
+    struct chat_shared *shared = at;
+    size_t extra = shared->lines_count > PAGE_MESSAGES ? shared->lines_count - PAGE_MESSAGES : 0;
+    for (size_t i = 0; i < extra; i++)
+        line_close(&shared->lines[i]);
+    if (extra > 0) {
+        shared->lines_count -= extra;
+        memmove(shared->lines, shared->lines + extra, shared->lines_count * sizeof *shared->lines);
+    }
+    shared->settled_count = shared->lines_count;
+    show_newest(shared);
+}
+
+void chat_shared_tail(void *at, const struct room_tail *tail, int64_t now_ms)
+{
+    struct chat_shared *shared = at;
+    size_t first = tail->count > PAGE_MESSAGES ? tail->count - PAGE_MESSAGES : 0;
+    for (size_t i = first; i < tail->count; i++)
+        chat_shared_add(shared, room_tail_at(tail, i), now_ms);
+    chat_shared_settle(shared);
+}
+
+bool chat_shared_day_passed(void *at, int64_t now_ms)
+{
+    struct chat_shared *shared = at;
+    int64_t day = when_day(now_ms, shared->offset_minutes);
+    bool changed = false;
+    if (shared->lines_count == 0 || day == shared->day) return false;
+    shared->day = day;
+    for (size_t i = 0; i < shared->lines_count; i++) {
+        if (shared->lines[i].day.text.len == 0) continue;
+        line_make_day(&shared->lines[i], now_ms, shared->offset_minutes, &shared->scratch);
+        changed = true;
+    }
+    return changed;
+}
+
+/* ---- model: one reader's ---- */
+
+enum fate { FATE_NONE, FATE_SENDING, FATE_CHECKING, FATE_RECOVERING, FATE_WATCHING };
+
+enum hint {
+    HINT_NONE,
+    HINT_REFUSED,  /* page->refusal says why */
+    HINT_NOT_SENT, /* nobody to ask */
+    HINT_CHECKING,
+    HINT_EARLIER
+};
+
+struct chat_model {
+    struct visitor visitor;
+    struct command_id id;      /* that the form carries */
+    struct command_id pending; /* whose fate is open; FATE_NONE: none */
+    uint64_t typed;            /* hash of the last text that `typing` told; 0 = none */
+    uint64_t line_from;        /* number of the newest message that was seen */
+    uint64_t line_at;          /* and the first one after it: "New"; 0 = none */
+    int64_t moved_until_ms, behind_until_ms, check_at_ms, loud_at_ms; /* wall clock; 0 = never */
+    char *text;                                                       /* of the pending command */
+    char *typed_text;            /* the last one told while a fate is open */
+    char *draft;                 /* what the form has in its box; NULL = nothing */
+    char *typing;                /* who is typing, in words */
+    struct chat_shared *history; /* the page of older messages that is being sent */
+    uint32_t text_len, typed_len, draft_len, jumps, wait_ms, excess;
+    uint16_t typing_len;
+    uint8_t fate, hint, refusal, checks;
+    bool at_start, quiet, patches_focused;
+};
+
+static const struct chat_shared *shared_of(const struct live *live)
+{
+    return live->topic->shared;
+}
+
+static void keep_text(char **at, uint32_t *len, struct slice text)
+{
+    mem_free(*at);
+    *at = text.len == 0 ? NULL : mem_string(text.at, text.len);
+    *len = (uint32_t)text.len;
+}
+
+static struct slice kept(const char *at, uint32_t len)
+{
+    return slice_make(at, at == NULL ? 0 : len);
+}
+
+static bool is_white(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* What is sent: without white space at the end, nor empty lines at the beginning. */
+static struct slice trimmed(struct slice text)
+{
+    while (text.len > 0 && is_white(text.at[text.len - 1]))
+        text.len--;
+    while (text.len > 0 && (text.at[0] == '\n' || text.at[0] == '\r'))
+        text = slice_skip(text, 1);
+    return text;
+}
+
+static uint64_t text_hash(struct slice text)
+{
+    uint64_t hash = hash_fnv1a(trimmed(text));
+    return hash == 0 ? 1 : hash;
+}
+
+/* Asks to be woken at the nearest of what is to come. */
+static void wake_at_next(struct chat_model *model)
+{
+    struct live *live = model->visitor.live;
+    int64_t times[] = {model->moved_until_ms, model->behind_until_ms, model->check_at_ms,
+                       model->loud_at_ms};
+    int64_t next = 0;
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        if (times[i] != 0 && (next == 0 || times[i] < next)) next = times[i];
+    }
+    if (next == 0) return;
+    int64_t now = live_wall_ms(live);
+    live_wake(live, next > now ? (uint32_t)(next - now) : 1);
+}
+
+static bool is_due(int64_t *time, int64_t now_ms)
+{
+    if (*time == 0 || *time > now_ms + SOON_MS) return false;
+    *time = 0;
+    return true;
+}
+
+static void seen_all(struct chat_model *model)
+{
+    const struct chat_shared *shared = shared_of(model->visitor.live);
+    if (shared->newest > model->line_from) model->line_from = shared->newest;
+    model->line_at = 0;
+}
+
+static void drop_pending(struct chat_model *model)
+{
+    model->fate = FATE_NONE;
+    model->check_at_ms = 0;
+    keep_text(&model->text, &model->text_len, slice_of(""));
+    keep_text(&model->typed_text, &model->typed_len, slice_of(""));
+}
+
+/* The message is in the log: an empty box and a new id. */
+static void empty_box(struct chat_model *model)
+{
+    drop_pending(model);
+    keep_text(&model->draft, &model->draft_len, slice_of(""));
+    live_new_id(model->visitor.live, &model->id);
+    model->hint = HINT_NONE;
+    model->typed = 0;
+}
+
+/* The id is spent, but not for what stands in the box now: that stays, under a new one. */
+static void keep_box(struct chat_model *model, struct slice text)
+{
+    keep_text(&model->draft, &model->draft_len, text);
+    drop_pending(model);
+    live_new_id(model->visitor.live, &model->id);
+    model->hint = HINT_EARLIER;
+    model->patches_focused = false;
+}
+
+/* It was applied while nobody waited: the box may have the focus, or another text, by now. */
+static void empty_box_late(struct chat_model *model)
+{
+    struct slice text = kept(model->text, model->text_len);
+    if (model->typed != 0 && model->typed != text_hash(text)) {
+        keep_box(model, kept(model->typed_text, model->typed_len));
+        return;
+    }
+    empty_box(model);
+    model->patches_focused = true;
+}
+
+static void set_pending(struct chat_model *model, const struct command_id *id, struct slice text,
+                        enum fate fate)
+{
+    drop_pending(model);
+    model->pending = *id;
+    model->fate = (uint8_t)fate;
+    keep_text(&model->text, &model->text_len, text);
+}
+
+/* The form on the page carries another id than we would render into it. */
+static void take_id(struct chat_model *model, const struct command_id *id, struct slice text)
+{
+    if (command_id_equal(&model->id, id)) return;
+    model->id = *id;
+    keep_text(&model->draft, &model->draft_len, text);
+}
+
+/* ---- mount ---- */
+
+static void chat_mount(struct live *live, void *page)
+{
+    struct chat_model *model = page;
+    const struct chat_shared *shared = shared_of(live);
+
+    visitor_mount(&model->visitor, live, &shared->side);
+    live_new_id(live, &model->id);
+    model->at_start = shared->seq == shared->messages_count;
+    seen_all(model);
+    if (live->address.hint > CHAT_ACCEPTED) {
+        model->hint = live->address.hint == CHAT_NO_LEADER ? HINT_NOT_SENT : HINT_REFUSED;
+        model->refusal = (uint8_t)live->address.hint;
+    }
+    if (live->state == LIVE_DEAD) return;
+
+    int64_t now = live_wall_ms(live);
+    const struct identity *who = live->identity;
+    if (live->is_rejoin && !live->is_patch && who->node_len > 0 &&
+        !slice_is(slice_make(who->node, who->node_len), live->host->node)) {
+        model->moved_until_ms = now + MOVED_SHOWN_MS;
+    }
+    if (live->behind) model->behind_until_ms = now + BEHIND_SHOWN_MS;
+    wake_at_next(model);
+}
+
+static void chat_unmount(struct live *live, void *page)
+{
+    struct chat_model *model = page;
+    const struct chat_shared *shared = shared_of(live);
+    reader_leave(&live->reader, shared->room, shared->seq);
+    visitor_unmount(&model->visitor);
+    mem_free(model->text);
+    mem_free(model->typed_text);
+    mem_free(model->draft);
+    mem_free(model->typing);
+    chat_shared_free(model->history);
+}
+
+/* ---- update: events ---- */
+
+static enum live_reply send_message(struct live *live, struct chat_model *model,
+                                    const struct params *params)
+{
+    struct slice text = trimmed(params_get(params, "message"));
+    struct command_id id;
+    if (live->identity->name_len == 0) return LIVE_REPLY;
+    if (!command_id_from(&id, params_get(params, "nonce"))) id = model->id;
+    if (text_blank(text)) {
+        empty_box(model);
+        model->patches_focused = false;
+        return LIVE_REPLY;
+    }
+    set_pending(model, &id, text, FATE_SENDING);
+    live_dispatch(live, text, &id);
+    return LIVE_LATER;
+}
+
+static enum live_reply recover(struct live *live, struct chat_model *model,
+                               const struct params *params)
+{
+    struct slice text = trimmed(params_get(params, "message"));
+    struct command_id id;
+    if (live->identity->name_len == 0 || text_blank(text) ||
+        !command_id_from(&id, params_get(params, "nonce"))) {
+        return LIVE_REPLY;
+    }
+    set_pending(model, &id, text, FATE_RECOVERING);
+    live_check(live, text, &id);
+    return LIVE_LATER;
+}
+
+static void typing(struct live *live, struct chat_model *model, const struct params *params)
+{
+    struct slice text = params_get(params, "message");
+    if (live->identity->name_len == 0) return;
+    model->typed = text_hash(text);
+    if (model->fate != FATE_NONE) keep_text(&model->typed_text, &model->typed_len, text);
+    if (!text_blank(text)) live_typing(live);
+}
+
+/* "m-36" */
+static enum live_reply older(struct live *live, struct chat_model *model,
+                             const struct params *params)
+{
+    struct slice id = params_get(params, "id");
+    uint64_t number;
+    if (!slice_starts(id, slice_of("m-")) || !slice_to_u64(slice_skip(id, 2), &number) ||
+        number <= 1) {
+        return LIVE_REPLY;
+    }
+    seen_all(model);
+    live_history(live, number);
+    return LIVE_LATER;
+}
+
+static enum live_reply chat_handle_event(struct live *live, void *page, struct slice event,
+                                         const struct params *params)
+{
+    struct chat_model *model = page;
+    if (slice_is(event, "send_message")) return send_message(live, model, params);
+    if (slice_is(event, "recover")) return recover(live, model, params);
+    if (slice_is(event, "older")) return older(live, model, params);
+    if (slice_is(event, "typing")) typing(live, model, params);
+    if (slice_is(event, "set_name")) visitor_set_name(&model->visitor, params);
+    return LIVE_REPLY;
+}
+
+/* ---- update: what came back ---- */
+
+static void on_refused(struct chat_model *model, const struct live_info *info)
+{
+    struct slice text = kept(model->text, model->text_len);
+    if (info->refusal == CHAT_ID_USED) {
+        keep_box(model, text);
+        return;
+    }
+    take_id(model, &model->pending, text);
+    model->hint = info->refusal == CHAT_NO_LEADER ? HINT_NOT_SENT : HINT_REFUSED;
+    model->refusal = (uint8_t)info->refusal;
+    model->wait_ms = info->wait_ms;
+    model->excess = (uint32_t)text_code_points(text);
+    drop_pending(model);
+}
+
+static void on_answered(struct live *live, struct chat_model *model, const struct live_info *info)
+{
+    if (model->fate != FATE_SENDING || !command_id_equal(&info->id, &model->pending)) return;
+    if (info->outcome == LIVE_ACCEPTED ||
+        (info->outcome == LIVE_REFUSED && info->refusal == CHAT_DUPLICATE)) {
+        empty_box(model);
+        model->patches_focused = false;
+        model->jumps++;
+        seen_all(model);
+        if (info->number > model->line_from) model->line_from = info->number;
+    } else if (info->outcome == LIVE_REFUSED) {
+        on_refused(model, info);
+    } else {
+        take_id(model, &model->pending, kept(model->text, model->text_len));
+        model->typed = 0;
+        model->fate = FATE_CHECKING;
+        model->hint = HINT_CHECKING;
+        model->checks = 0;
+        model->check_at_ms = live_wall_ms(live) + CHECK_EVERY_MS;
+        live_watch(live, &model->pending);
+        wake_at_next(model);
+    }
+}
+
+static void on_checked(struct live *live, struct chat_model *model, const struct live_info *info)
+{
+    if (model->fate == FATE_NONE || !command_id_equal(&info->id, &model->pending)) return;
+    bool recovering = model->fate == FATE_RECOVERING;
+    struct slice text = kept(model->text, model->text_len);
+    switch (info->outcome) {
+    case LIVE_ACCEPTED:
+        if (recovering) {
+            empty_box(model); /* a box with the focus has kept its text over the join */
+            model->patches_focused = true;
+        } else {
+            empty_box_late(model);
+        }
+        return;
+    case LIVE_USED:
+        keep_box(model, recovering || model->typed == 0
+                            ? text
+                            : kept(model->typed_text, model->typed_len));
+        return;
+    case LIVE_NOT_FOUND:
+    case LIVE_UNKNOWN:
+    case LIVE_REFUSED:
+    default: break;
+    }
+    if (recovering) {
+        model->id = model->pending;
+        keep_text(&model->draft, &model->draft_len, text);
+        model->fate = FATE_WATCHING;
+        live_watch(live, &model->pending);
+    } else if (info->outcome == LIVE_UNKNOWN && model->checks < CHECKS_MAX) {
+        model->check_at_ms = live_wall_ms(live) + CHECK_EVERY_MS;
+        wake_at_next(model);
+    } else {
+        model->fate = FATE_WATCHING;
+        model->hint = HINT_NOT_SENT;
+    }
+}
+
+static void on_history(struct live *live, struct chat_model *model, const struct live_info *info)
+{
+    const struct chat_shared *shared = shared_of(live);
+    if (info->reached_start) model->at_start = true;
+    if (info->messages_count == 0) return;
+
+    chat_shared_free(model->history);
+    model->history =
+        chat_shared_new(&(struct shared_options){.room = shared->room,
+                                                 .offset_minutes = shared->offset_minutes,
+                                                 .ui_title = shared->ui_title});
+    struct chat_shared *history = model->history;
+    int64_t now = live_wall_ms(live);
+    for (size_t i = 0; i < info->messages_count; i++)
+        add_line(history, &info->messages[i].event, now);
+    history->messages = history->lines;
+    history->messages_count = history->lines_count;
+    live_stream(live, history, 0);
+    model->quiet = true;
+    model->loud_at_ms = now + QUIET_MS;
+    wake_at_next(model);
+}
+
+/* "Maja is typing", for others than this reader. */
+static void make_typing(struct chat_model *model, const struct side *side)
+{
+    const struct sender_id *self = &model->visitor.live->identity->sender_id;
+    struct slice names[TYPISTS_MAX];
+    size_t count = 0;
+    struct buf words;
+
+    for (size_t i = 0; i < side->typists_count; i++) {
+        if (memcmp(&side->typists[i].sender_id, self, sizeof *self) == 0) continue;
+        names[count++] = side->typists[i].name;
+    }
+    buf_init(&words, 2 * NAME_MAX_BYTES + 64);
+    if (count > 2) buf_add(&words, slice_of("Several people are typing"));
+    if (count == 1 || count == 2) buf_add(&words, names[0]);
+    if (count == 2) {
+        buf_add(&words, slice_of(" and "));
+        buf_add(&words, names[1]);
+        buf_add(&words, slice_of(" are typing"));
+    }
+    if (count == 1) buf_add(&words, slice_of(" is typing"));
+    mem_free(model->typing);
+    model->typing = words.len == 0 ? NULL : mem_string(words.at, words.len);
+    model->typing_len = (uint16_t)words.len;
+    buf_close(&words);
+}
+
+static void on_lists(struct live *live, struct chat_model *model)
+{
+    const struct chat_shared *shared = shared_of(live);
+    reader_board(&live->reader, &shared->side);
+    make_typing(model, &shared->side);
+    for (size_t i = 0; i < shared->lines_count && model->line_at == 0; i++) {
+        if (shared->lines[i].number > model->line_from) model->line_at = shared->lines[i].number;
+    }
+}
+
+static void on_woken(struct live *live, struct chat_model *model)
+{
+    int64_t now = live_wall_ms(live);
+    (void)is_due(&model->moved_until_ms, now);
+    (void)is_due(&model->behind_until_ms, now);
+    if (is_due(&model->loud_at_ms, now)) {
+        model->quiet = false;
+        chat_shared_free(model->history);
+        model->history = NULL;
+    }
+    bool checks = is_due(&model->check_at_ms, now) && model->fate == FATE_CHECKING;
+    wake_at_next(model);
+    if (!checks) return;
+    model->checks++;
+    live_check(live, kept(model->text, model->text_len), &model->pending);
+}
+
+static void chat_handle_info(struct live *live, void *page, const struct live_info *info)
+{
+    struct chat_model *model = page;
+    switch (info->kind) {
+    case LIVE_ANSWERED: on_answered(live, model, info); break;
+    case LIVE_CHECKED: on_checked(live, model, info); break;
+    case LIVE_APPLIED:
+        if (model->fate != FATE_NONE && model->fate != FATE_SENDING &&
+            model->fate != FATE_RECOVERING && command_id_equal(&info->id, &model->pending)) {
+            empty_box_late(model);
+        }
+        break;
+    case LIVE_HISTORY: on_history(live, model, info); break;
+    case LIVE_LISTS: on_lists(live, model); break;
+    case LIVE_WOKEN: on_woken(live, model); break;
+    default: break;
+    }
+}
+
+/* ---- view ---- */
+
+struct chat_page { /* what the template has holes for; lives as long as one render */
+    struct html style;
+    struct slice room, path, placeholder, nonce, draft, on_focus, on_blur, enter_hint;
+    struct slice jump, hint, hint_class, typing, aria_live, strip, strip_class;
+    struct visitor_view v;
+    bool has_keys, at_start, patch_focused;
+    char nonce_text[COMMAND_ID_TEXT], jump_text[16], placeholder_text[ROOM_MAX + 16];
+    char strip_text[2 * NODE_NAME_MAX + 64];
+    struct buf hint_text, style_text;
+};
+
+#include "chat.heex.h"
+
+static void fill_hint(struct chat_page *view, const struct chat_model *model)
+{
+    struct buf *out = &view->hint_text;
+    switch ((enum hint)model->hint) {
+    case HINT_NONE: break;
+    case HINT_CHECKING:
+        buf_add(out, slice_of("Not known yet whether this was sent. Checking\xe2\x80\xa6"));
+        break;
+    case HINT_NOT_SENT:
+        buf_add(out, slice_of("Not sent: no leader. Your text is still here."));
+        break;
+    case HINT_EARLIER:
+        buf_add(out, slice_of("Your earlier message was sent, this one not yet."));
+        break;
+    case HINT_REFUSED:
+        if (model->refusal == CHAT_TOO_FAST && model->wait_ms > 0) {
+            buf_printf(out, "Slow down a little: try again in %u s.",
+                       (unsigned)((model->wait_ms + 999) / 1000));
+        } else if (model->refusal == CHAT_TEXT_TOO_LONG &&
+                   model->excess > CHAT_TEXT_CODE_POINTS_MAX) {
+            buf_add(out, slice_of("That message is too long: "));
+            when_add_count(out, model->excess);
+            buf_add(out, slice_of(" of "));
+            when_add_count(out, CHAT_TEXT_CODE_POINTS_MAX);
+            buf_add_char(out, '.');
+        } else {
+            buf_add(out, slice_from(chat_refusal_sentence((enum chat_refusal)model->refusal)));
+        }
+        break;
+    default: break;
+    }
+    view->hint = buf_slice(out);
+    view->hint_class = model->hint == HINT_CHECKING ? slice_of("wait") : slice_of("err");
+    if (view->hint.len == 0) view->typing = kept(model->typing, model->typing_len);
+}
+
+static void fill_strip(struct chat_page *view, const struct chat_model *model)
+{
+    const struct live *live = model->visitor.live;
+    if (model->moved_until_ms != 0) {
+        const struct identity *who = live->identity;
+        int len = snprintf(view->strip_text, sizeof view->strip_text,
+                           "%.*s went away. %s serves you now.", (int)who->node_len, who->node,
+                           live->host->node);
+        view->strip = slice_first(slice_make(view->strip_text, (size_t)(len < 0 ? 0 : len)),
+                                  sizeof view->strip_text - 1);
+        view->strip_class = slice_of("strip on ok");
+    } else if (model->behind_until_ms != 0) {
+        view->strip = slice_of("This node is catching up: the newest messages follow.");
+        view->strip_class = slice_of("strip on warn");
+    }
+}
+
+static void fill_keys(struct chat_page *view, const struct live *live)
+{
+    view->has_keys = !live->touch;
+    view->enter_hint = live->touch ? slice_of("enter") : slice_of("send");
+    if (live->touch) return;
+    view->on_focus =
+        slice_of("[[\"set_attr\",{\"attr\":[\"phx-key\",\"Enter\"],\"to\":\"#k-enter\"}],"
+                 "[\"set_attr\",{\"attr\":[\"phx-key\",\"Shift\"],\"to\":\".k-shift\"}]]");
+    view->on_blur =
+        slice_of("[[\"set_attr\",{\"attr\":[\"phx-key\",\"off\"],\"to\":\"#k-enter\"}],"
+                 "[\"set_attr\",{\"attr\":[\"phx-key\",\"off\"],\"to\":\".k-shift\"}]]");
+}
+
+static void fill_style(struct chat_page *view, const struct chat_model *model,
+                       const struct side *side)
+{
+    char more[320];
+    int len = 0;
+    if (model->line_at != 0) {
+        len = snprintf(more, sizeof more,
+                       "#m-%llu::before{content:\"New\";grid-column:1/-1;text-align:right;"
+                       "color:var(--new);font-size:.74rem;line-height:18px;font-weight:700;"
+                       "border-top:2px solid var(--new);margin:10px 0 -12px}",
+                       (unsigned long long)model->line_at);
+    }
+    visitor_add_style(&view->style_text, &model->visitor, side,
+                      slice_make(more, (size_t)(len < 0 ? 0 : len)));
+    view->style.text = buf_slice(&view->style_text);
+}
+
+/* `shared` may be a page of history: only its room is looked at. */
+static void fill(struct chat_page *view, const struct chat_model *model,
+                 const struct chat_shared *shared)
+{
+    const struct chat_shared *topic = shared_of(model->visitor.live);
+    *view = (struct chat_page){
+        .room = shared->room,
+        .path = shared->side.path,
+        .draft = kept(model->draft, model->draft_len),
+        .aria_live = model->quiet ? slice_of("off") : slice_of("polite"),
+        .at_start = model->at_start,
+        .patch_focused = model->patches_focused,
+    };
+    buf_init(&view->hint_text, HINT_MAX);
+    buf_init(&view->style_text, STYLE_MAX);
+    command_id_text(view->nonce_text, &model->id);
+    view->nonce = slice_make(view->nonce_text, COMMAND_ID_TEXT);
+    int len = snprintf(view->placeholder_text, sizeof view->placeholder_text, "Message #%.*s",
+                       (int)shared->room.len, shared->room.at);
+    view->placeholder = slice_make(view->placeholder_text, (size_t)(len < 0 ? 0 : len));
+    if (model->jumps > 0) {
+        len = snprintf(view->jump_text, sizeof view->jump_text, "j-%u", model->jumps);
+        view->jump = slice_make(view->jump_text, (size_t)(len < 0 ? 0 : len));
+    }
+    visitor_fill(&view->v, &model->visitor);
+    fill_keys(view, model->visitor.live);
+    fill_hint(view, model);
+    fill_strip(view, model);
+    fill_style(view, model, &topic->side);
+}
+
+static void chat_view_render(struct render *r, const void *page, const void *shared)
+{
+    if (page == NULL) {
+        chat_render(r, NULL, shared);
+        return;
+    }
+    struct chat_page view;
+    fill(&view, page, shared);
+    chat_render(r, &view, shared);
+    buf_close(&view.hint_text);
+    buf_close(&view.style_text);
+}
+
+/* "(3) #lobby": what is unread in other rooms. */
+static void chat_title(struct buf *out, const void *page, const void *at)
+{
+    const struct chat_model *model = page;
+    const struct chat_shared *shared = at;
+    pages_add_unread(out, reader_unread_total(model->visitor.live->reader, &shared->side));
+    buf_add_char(out, '#');
+    buf_add(out, shared->room);
+}
+
+const struct view chat_view = {
+    .name = "chat",
+    .template = &chat_template,
+    .page_size = sizeof(struct chat_model),
+    .mount = chat_mount,
+    .unmount = chat_unmount,
+    .handle_event = chat_handle_event,
+    .handle_info = chat_handle_info,
+    .render = chat_view_render,
+    .title = chat_title,
+};

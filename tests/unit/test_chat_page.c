@@ -1,0 +1,837 @@
+/* A room's page behind the real channel and engine: frames in, frames out; the host is made up here. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "live/channel.h"
+#include "pages/pages.h"
+
+enum { FRAME_MAX = 1024 * 1024 };
+
+static const int64_t morning_ms = 1795596423000; /* Wednesday 25 November 2026, 08:47:03 UTC */
+static const char first_id[] = "018f6c1e-7a40-7cc3-9b1d-2f0e5a6d41c7";
+
+static struct {
+    struct live_host host;
+    struct buf scratch, words, sent; /* sent: all frames, each with a newline */
+    struct topic chat, home, cluster;
+    struct shared *board;
+    struct identity kari, maja, nobody;
+    struct channel channel;
+    int64_t now_ms;
+    uint8_t random;
+    uint64_t number;
+    /* what pages asked for */
+    struct live *live;
+    struct live_ref ref;
+    char text[256];
+    struct command_id id;
+    unsigned dispatches, checks, histories, watches, wakes, typings;
+    uint32_t wake_ms;
+    uint64_t before;
+} world;
+
+/* ---- the host ---- */
+
+static void on_send(void *owner, void *connection, struct shared *const pieces[], size_t count)
+{
+    (void)owner;
+    (void)connection;
+    for (size_t i = 0; i < count; i++)
+        buf_add(&world.sent, shared_slice(pieces[i]));
+    buf_add_char(&world.sent, '\n');
+}
+
+static struct shared *on_frame(void *owner, struct slice payload)
+{
+    (void)owner;
+    return shared_copy(payload);
+}
+
+static void on_send_frame(void *owner, void *connection, struct shared *frame)
+{
+    struct shared *const pieces[] = {frame};
+    on_send(owner, connection, pieces, 1);
+}
+
+static enum live_find on_find(void *owner, struct slice path, struct live_address *address,
+                              struct buf *to)
+{
+    (void)owner;
+    return pages_find(path, address, to);
+}
+
+static struct topic *topic_of(const struct live *live)
+{
+    if (live->address.view == &home_view) return &world.home;
+    return live->address.view == &cluster_view ? &world.cluster : &world.chat;
+}
+
+static void on_open(void *owner, struct live *live, uint64_t seen)
+{
+    (void)owner;
+    world.live = live;
+    live_opened(live, topic_of(live), seen > world.number);
+}
+
+static void on_close(void *owner, struct live *live)
+{
+    (void)owner;
+    (void)live;
+}
+
+static void keep(struct live *live, const struct live_ref *ref, const struct send_message *command)
+{
+    (void)live;
+    assert_true(command->text.len < sizeof world.text);
+    memcpy(world.text, command->text.at, command->text.len);
+    world.text[command->text.len] = '\0';
+    world.ref = *ref;
+    world.id = command->id;
+}
+
+static void on_dispatch(void *owner, struct live *live, const struct live_ref *ref,
+                        const struct send_message *command)
+{
+    (void)owner;
+    world.dispatches++;
+    keep(live, ref, command);
+}
+
+static void on_check(void *owner, struct live *live, const struct live_ref *ref,
+                     const struct send_message *command)
+{
+    (void)owner;
+    world.checks++;
+    keep(live, ref, command);
+}
+
+static void on_history(void *owner, struct live *live, const struct live_ref *ref, uint64_t before)
+{
+    (void)owner;
+    (void)live;
+    world.histories++;
+    world.ref = *ref;
+    world.before = before;
+}
+
+static void on_watch(void *owner, struct live *live, const struct command_id *id)
+{
+    (void)owner;
+    (void)live;
+    world.watches++;
+    world.id = *id;
+}
+
+static void on_wake(void *owner, struct live *live, uint32_t ms)
+{
+    (void)owner;
+    (void)live;
+    world.wakes++;
+    world.wake_ms = ms;
+}
+
+static void on_typing(void *owner, struct live *live)
+{
+    (void)owner;
+    (void)live;
+    world.typings++;
+}
+
+static int64_t on_wall(void *owner)
+{
+    (void)owner;
+    return world.now_ms;
+}
+
+static void on_random(void *owner, void *out, size_t len)
+{
+    (void)owner;
+    memset(out, ++world.random, len);
+}
+
+/* ---- the world ---- */
+
+static struct identity person(uint8_t session, const char *name, const char *node)
+{
+    struct identity who = {.issued_s = morning_ms / 1000};
+    memset(who.session, session, sizeof who.session);
+    who.name_len = (uint8_t)strlen(name);
+    memcpy(who.name, name, who.name_len);
+    who.node_len = (uint8_t)strlen(node);
+    memcpy(who.node, node, who.node_len);
+    identity_derive(&who, &world.host.keys);
+    return who;
+}
+
+static void add_room(struct board *board, const char *name, uint64_t messages, uint64_t last_number)
+{
+    struct board_room *room = &board->rooms[board->rooms_count++];
+    room->name_len = (uint8_t)strlen(name);
+    memcpy(room->name, name, room->name_len);
+    memcpy(room->sender, "Ines", room->sender_len = 4);
+    memcpy(room->text, "<b>", room->text_len = 3);
+    room->messages = messages;
+    room->last_number = last_number;
+    room->last_at_ms = morning_ms;
+    board->rooms_total++;
+}
+
+static void add_person(struct board *board, const struct identity *who, bool is_typing)
+{
+    struct board_person *person = &board->people[board->people_count++];
+    *person = (struct board_person){.room_len = 5,
+                                    .name_len = who->name_len,
+                                    .is_typing = is_typing,
+                                    .sender_id = who->sender_id};
+    memcpy(person->room, "lobby", 5);
+    memcpy(person->name, who->name, who->name_len);
+}
+
+static struct board *new_board(struct shared **bytes)
+{
+    *bytes = board_new(BOARD_PEOPLE_MAX);
+    struct board *board = board_fill(*bytes);
+    *board = (struct board){.made_at_ms = morning_ms,
+                            .number = world.number,
+                            .voters = 3,
+                            .voters_up = 3,
+                            .health = BOARD_OK,
+                            .self = "tea-2",
+                            .leader = "tea-3",
+                            .sentence = "All 3 nodes are up. Any one may fail."};
+    static const char *const names[] = {"tea-1", "tea-2", "tea-3"};
+    for (size_t i = 0; i < 3; i++) {
+        struct board_node *node = &board->nodes[board->nodes_count++];
+        *node = (struct board_node){
+            .is_self = i == 1, .is_known = true, .role = i == 2 ? BOARD_LEADER : BOARD_FOLLOWER};
+        snprintf(node->name, sizeof node->name, "%s", names[i]);
+        snprintf(node->http, sizeof node->http, "http://127.0.0.1:400%zu", i + 1);
+        snprintf(node->address, sizeof node->address, "127.0.0.1:700%zu", i + 1);
+    }
+    return board;
+}
+
+/* As the web thread does: the boards, then the broadcasts, then each reader. */
+static void show_board(struct shared *bytes)
+{
+    const struct board *board = board_of(bytes);
+    chat_shared_board(world.chat.shared, board);
+    home_shared_board(world.home.shared, board);
+    cluster_shared_board(world.cluster.shared, board);
+    shared_unref(world.board);
+    world.board = bytes;
+    chat_shared_fresh(world.chat.shared);
+    topic_broadcast(&world.chat, &world.host, &world.scratch);
+    chat_shared_settle(world.chat.shared);
+    topic_broadcast(&world.home, &world.host, &world.scratch);
+    topic_broadcast(&world.cluster, &world.host, &world.scratch);
+    if (world.channel.live != NULL)
+        live_inform(world.channel.live, NULL, &(struct live_info){.kind = LIVE_LISTS});
+}
+
+static struct message message_of(const struct identity *who, const char *text, uint64_t seq,
+                                 int64_t at_ms, int64_t previous_at_ms, uint32_t run)
+{
+    return (struct message){.event = {.number = 1000 + seq,
+                                      .seq = seq,
+                                      .sender = identity_name(who),
+                                      .sender_id = who->sender_id,
+                                      .room = slice_of("lobby"),
+                                      .text = slice_from(text),
+                                      .at_ms = at_ms,
+                                      .previous_at_ms = previous_at_ms,
+                                      .run = run}};
+}
+
+static void say(const struct identity *who, const char *text, uint64_t seq, uint32_t run)
+{
+    struct message message =
+        message_of(who, text, seq, morning_ms + (int64_t)seq, morning_ms + (int64_t)seq - 1, run);
+    chat_shared_add(world.chat.shared, &message, world.now_ms);
+    chat_shared_fresh(world.chat.shared);
+    topic_broadcast(&world.chat, &world.host, &world.scratch);
+    chat_shared_settle(world.chat.shared);
+    topic_stream_changed(&world.chat);
+    world.number = message.event.number;
+}
+
+static const char *sent(void)
+{
+    buf_add_char(&world.sent, '\0');
+    world.sent.len--;
+    return world.sent.at;
+}
+
+static bool sent_has(const char *text)
+{
+    return strstr(sent(), text) != NULL;
+}
+
+static void receive(const char *frame)
+{
+    buf_reset(&world.sent);
+    assert_int_equal(channel_receive(&world.channel, slice_from(frame)), 0);
+}
+
+static void join_as(const struct identity *who, const char *path, const char *params)
+{
+    struct buf session, frame;
+    if (world.channel.live != NULL) channel_close(&world.channel);
+    channel_init(&world.channel, &world.host, NULL, who->csrf);
+    buf_init(&session, TOKEN_MAX);
+    token_add_session(&session, &world.host.keys, who);
+    buf_init(&frame, 8 * 1024);
+    buf_printf(&frame,
+               "[\"4\",\"4\",\"lv:lt\",\"phx_join\",{\"url\":\"http://127.0.0.1:4002%s\","
+               "\"params\":{\"_csrf_token\":\"C\",\"tz\":60%s},\"session\":\"%.*s\","
+               "\"static\":null,\"sticky\":false}]",
+               path, params, (int)session.len, session.at);
+    buf_add_char(&frame, '\0');
+    receive(frame.at);
+    buf_close(&frame);
+    buf_close(&session);
+}
+
+static void join(void)
+{
+    join_as(&world.kari, "/lobby", "");
+}
+
+static void event(const char *name, const char *value)
+{
+    char frame[1024];
+    snprintf(frame, sizeof frame,
+             "[\"4\",\"8\",\"lv:lt\",\"event\",{\"type\":\"form\",\"event\":\"%s\","
+             "\"value\":\"%s\",\"meta\":{}}]",
+             name, value);
+    receive(frame);
+}
+
+static void send_text(const char *text)
+{
+    char value[512];
+    snprintf(value, sizeof value, "nonce=%s&message=%s", first_id, text);
+    event("send_message", value);
+}
+
+static void inform(struct live_info info)
+{
+    buf_reset(&world.sent);
+    live_inform(world.channel.live, &world.ref, &info);
+    world.ref.len = 0;
+}
+
+static void answer(enum live_outcome outcome, enum chat_refusal refusal)
+{
+    inform((struct live_info){.kind = LIVE_ANSWERED,
+                              .id = world.id,
+                              .outcome = outcome,
+                              .refusal = refusal,
+                              .number = world.number + 1,
+                              .wait_ms = 2100});
+}
+
+static void checked(enum live_outcome outcome)
+{
+    inform((struct live_info){.kind = LIVE_CHECKED, .id = world.id, .outcome = outcome});
+}
+
+static void wake(void)
+{
+    world.now_ms += world.wake_ms;
+    inform((struct live_info){.kind = LIVE_WOKEN});
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    static const char secret[] = "0123456789abcdef0123456789abcdef";
+    memset(&world, 0, sizeof world);
+    world.now_ms = morning_ms;
+    world.number = 1000;
+    buf_init(&world.scratch, FRAME_MAX);
+    buf_init(&world.words, 8 * 1024);
+    buf_init(&world.sent, FRAME_MAX);
+    world.host = (struct live_host){.keys = {.secrets = {SLICE(secret)}},
+                                    .node = "tea-2",
+                                    .scratch = &world.scratch,
+                                    .words = &world.words,
+                                    .send = on_send,
+                                    .frame = on_frame,
+                                    .send_frame = on_send_frame,
+                                    .find = on_find,
+                                    .open = on_open,
+                                    .close = on_close,
+                                    .dispatch = on_dispatch,
+                                    .check = on_check,
+                                    .history = on_history,
+                                    .watch = on_watch,
+                                    .wake = on_wake,
+                                    .typing = on_typing,
+                                    .wall_ms = on_wall,
+                                    .random = on_random};
+    world.kari = person(1, "Kari", "tea-2");
+    world.maja = person(2, "Maja", "tea-2");
+    world.nobody = person(3, "", "tea-2");
+    struct shared_options options = {
+        .room = slice_of("lobby"), .offset_minutes = 60, .ui_title = slice_of("Live Tea")};
+    topic_init(&world.chat, &chat_view, chat_shared_new(&options));
+    topic_init(&world.home, &home_view, home_shared_new(&options));
+    topic_init(&world.cluster, &cluster_view, cluster_shared_new(&options));
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    add_room(board, "lobby", 0, 0);
+    add_room(board, "ops", 7, 900);
+    add_person(board, &world.kari, false);
+    show_board(bytes);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    channel_close(&world.channel);
+    void *chat = world.chat.shared;
+    void *home = world.home.shared;
+    void *cluster = world.cluster.shared;
+    topic_close(&world.chat);
+    topic_close(&world.home);
+    topic_close(&world.cluster);
+    chat_shared_free(chat);
+    home_shared_free(home);
+    cluster_shared_free(cluster);
+    shared_unref(world.board);
+    buf_close(&world.scratch);
+    buf_close(&world.words);
+    buf_close(&world.sent);
+    return 0;
+}
+
+/* ---- what is seen ---- */
+
+static void a_message_is_one_item_for_everybody(void **state)
+{
+    (void)state;
+    join();
+    buf_reset(&world.sent);
+    say(&world.maja, "**hi** <b>", 1, 0);
+    assert_true(sent_has("[[\"m-1001\",-1"));
+    assert_true(sent_has("<strong>hi</strong> &lt;b&gt;"));
+    assert_true(sent_has("\\u003e") || sent_has(">Maja</span>"));
+    assert_true(slice_starts(buf_slice(&world.sent), slice_of("[null,null,\"lv:lt\",\"diff\",")));
+    assert_false(sent_has("<style"));
+    buf_reset(&world.sent);
+    say(&world.maja, "again", 2, 1);
+    assert_true(sent_has("\"m-1002\""));
+    assert_false(sent_has("m-1001"));
+    assert_false(sent_has(" first"));
+}
+
+static void a_join_shows_the_newest_and_a_patch_resets_them(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 1; seq <= 60; seq++)
+        say(&world.maja, "x", seq, 0);
+    join();
+    assert_false(sent_has("\"m-1010\""));
+    assert_true(sent_has("\"m-1011\""));
+    assert_true(sent_has("\"m-1060\""));
+    assert_true(sent_has("\"kc\":50"));
+    assert_false(sent_has("This is the start of"));
+    receive("[\"4\",\"9\",\"lv:lt\",\"live_patch\",{\"url\":\"http://127.0.0.1:4002/\"}]");
+    assert_true(sent_has("Open a room"));
+    receive("[\"4\",\"10\",\"lv:lt\",\"live_patch\",{\"url\":\"http://127.0.0.1:4002/lobby\"}]");
+    assert_true(sent_has(",true]"));
+}
+
+static void the_dead_page_is_readable_and_has_the_forms(void **state)
+{
+    (void)state;
+    struct buf html, title;
+    struct live_address address;
+    say(&world.maja, "hello", 1, 0);
+    buf_init(&html, FRAME_MAX);
+    buf_init(&title, 1024);
+    pages_find(slice_of("/lobby?e=no_leader"), &address, &title);
+    live_dead_render(&world.host, &address, &world.kari, &world.chat, 0, "NONCE", &html, &title);
+    buf_add_char(&html, '\0');
+    assert_true(slice_starts(buf_slice(&html), slice_of("<style nonce=\"NONCE\">")));
+    assert_non_null(strstr(html.at, "<p>hello</p>"));
+    assert_non_null(strstr(html.at, "action=\"/lobby\" method=\"post\""));
+    assert_non_null(strstr(html.at, "name=\"_csrf_token\" value=\""));
+    assert_non_null(strstr(html.at, "Not sent: no leader. Your text is still here."));
+    assert_null(strstr(html.at, " style="));
+    assert_true(slice_is(buf_slice(&title), "#lobby"));
+    buf_close(&html);
+    buf_close(&title);
+}
+
+static void who_has_no_name_reads_and_is_asked_for_one(void **state)
+{
+    (void)state;
+    say(&world.maja, "hello", 1, 0);
+    join_as(&world.nobody, "/lobby", "");
+    assert_true(sent_has("<p>hello</p>"));
+    assert_true(sent_has("name-form"));
+    assert_false(sent_has("compose-form"));
+    send_text("hi");
+    assert_int_equal(world.dispatches, 0);
+    event("set_name", "name=%20%20");
+    assert_true(sent_has("A name has 1 to 40 characters"));
+    assert_false(sent_has("phx-trigger-action"));
+    event("set_name", "name=%20Ola%20Nordmann%20");
+    assert_true(sent_has("phx-trigger-action=\\\"true\\\""));
+    assert_true(sent_has("value=\\\"Ola Nordmann\\\""));
+}
+
+/* ---- what is sent ---- */
+
+static void an_accepted_message_empties_the_box_under_a_new_id(void **state)
+{
+    (void)state;
+    join();
+    send_text("hi%20there%0A");
+    assert_int_equal(world.dispatches, 1);
+    assert_string_equal(world.text, "hi there");
+    assert_int_equal(world.sent.len, 0);
+    answer(LIVE_ACCEPTED, CHAT_ACCEPTED);
+    assert_true(sent_has("[\"4\",\"8\",\"lv:lt\",\"phx_reply\",{\"status\":\"ok\""));
+    assert_true(sent_has("value=\\\"01a2"));
+    assert_true(sent_has("j-1"));
+}
+
+static void a_blank_message_is_cleared_and_sent_nowhere(void **state)
+{
+    (void)state;
+    join();
+    send_text("%20%0A");
+    assert_int_equal(world.dispatches, 0);
+    assert_true(sent_has("value=\\\"01a2"));
+}
+
+static void a_refused_message_stays_in_the_box(void **state)
+{
+    (void)state;
+    join();
+    send_text("hi");
+    answer(LIVE_REFUSED, CHAT_TOO_FAST);
+    assert_true(sent_has("Slow down a little: try again in 3 s."));
+    assert_true(sent_has("\"hi\"")); /* the form had another id: its text is put in again */
+    send_text("hi");
+    answer(LIVE_REFUSED, CHAT_NO_LEADER);
+    assert_true(sent_has("Not sent: no leader. Your text is still here."));
+    assert_false(sent_has("value="));
+}
+
+static void an_id_that_is_spent_keeps_the_text_under_a_new_one(void **state)
+{
+    (void)state;
+    join();
+    send_text("other");
+    answer(LIVE_REFUSED, CHAT_ID_USED);
+    assert_true(sent_has("Your earlier message was sent, this one not yet."));
+    assert_true(sent_has("\"other\""));
+    assert_true(sent_has("value=\\\"01a2"));
+}
+
+static void an_unknown_outcome_is_asked_for_until_it_is_known(void **state)
+{
+    (void)state;
+    join();
+    send_text("hi");
+    answer(LIVE_UNKNOWN, CHAT_ACCEPTED);
+    assert_true(sent_has("Not known yet whether this was sent."));
+    assert_int_equal(world.watches, 1);
+    for (unsigned i = 1; i <= 3; i++) {
+        wake();
+        assert_int_equal(world.checks, i);
+        checked(LIVE_UNKNOWN);
+        assert_false(sent_has("Not sent"));
+    }
+    wake();
+    checked(LIVE_UNKNOWN);
+    assert_true(sent_has("Not sent: no leader. Your text is still here."));
+    inform((struct live_info){.kind = LIVE_APPLIED, .id = world.id});
+    assert_true(sent_has("value=\\\"01a2"));
+    assert_true(sent_has("phx-patch-focused"));
+    assert_true(sent_has("\"\"")); /* the hint is gone, too */
+}
+
+/* ---- the table of liveview-protocol 6.5 ---- */
+
+static void recover(const char *text)
+{
+    char value[512];
+    snprintf(value, sizeof value, "nonce=%s&message=%s", first_id, text);
+    event("recover", value);
+}
+
+static void a_recovered_message_that_was_sent_is_not_put_back(void **state)
+{
+    (void)state;
+    join();
+    recover("die");
+    assert_int_equal(world.checks, 1);
+    checked(LIVE_ACCEPTED);
+    assert_false(sent_has("\"die\""));
+    assert_true(sent_has("value=\\\"01a2"));
+}
+
+static void a_recovered_draft_is_put_back_under_its_id(void **state)
+{
+    (void)state;
+    join();
+    recover("draft");
+    checked(LIVE_NOT_FOUND);
+    assert_true(sent_has("\"draft\""));
+    assert_true(sent_has(first_id));
+    assert_int_equal(world.watches, 1);
+
+    inform((struct live_info){.kind = LIVE_APPLIED, .id = world.id});
+    assert_true(sent_has("phx-patch-focused"));
+    assert_false(sent_has("draft"));
+    assert_true(sent_has("value=\\\"01a2"));
+}
+
+static void a_late_message_does_not_take_what_was_typed_since(void **state)
+{
+    (void)state;
+    join();
+    recover("draft");
+    checked(LIVE_UNKNOWN);
+    event("typing", "message=draft%20and%20more");
+    assert_true(sent_has("\"response\":{}"));
+    assert_int_equal(world.typings, 1);
+    inform((struct live_info){.kind = LIVE_APPLIED, .id = world.id});
+    assert_true(sent_has("draft and more"));
+    assert_true(sent_has("Your earlier message was sent, this one not yet."));
+    assert_false(sent_has("phx-patch-focused"));
+    assert_true(sent_has("value=\\\"01a2"));
+}
+
+static void a_recovered_text_under_a_spent_id_gets_a_new_one(void **state)
+{
+    (void)state;
+    join();
+    recover("other");
+    checked(LIVE_USED);
+    assert_true(sent_has("\"other\""));
+    assert_true(sent_has("value=\\\"01a2"));
+    assert_true(sent_has("Your earlier message was sent, this one not yet."));
+}
+
+/* ---- older messages ---- */
+
+static void older_messages_come_before_the_others(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 11; seq <= 60; seq++)
+        say(&world.maja, "x", seq, 0);
+    join();
+    receive("[\"4\",\"8\",\"lv:lt\",\"event\",{\"type\":\"js\",\"event\":\"older\","
+            "\"value\":{\"id\":\"m-1011\",\"_overran\":true}}]");
+    assert_int_equal(world.before, 1011);
+    struct message older[] = {
+        message_of(&world.maja, "ten", 10, morning_ms - 100000000, morning_ms - 100000001, 1),
+        message_of(&world.maja, "nine", 9, morning_ms - 100000001, 0, 0)};
+    inform((struct live_info){
+        .kind = LIVE_HISTORY, .messages = older, .messages_count = 2, .reached_start = true});
+    assert_true(sent_has("[[\"m-1010\",0"));
+    assert_true(sent_has("[\"m-1009\",0"));
+    assert_true(strstr(sent(), "<p>ten</p>") < strstr(sent(), "<p>nine</p>"));
+    assert_true(sent_has("This is the start of"));
+    assert_true(sent_has("aria-live=\\\"off\\\""));
+    wake();
+    assert_true(sent_has("aria-live=\\\"polite\\\""));
+}
+
+static void a_bad_place_for_older_messages_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"m-1", "m-", "36", "m-x", "m-99999999999999999999", ""};
+    join();
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        char frame[256];
+        snprintf(frame, sizeof frame,
+                 "[\"4\",\"8\",\"lv:lt\",\"event\",{\"type\":\"js\",\"event\":\"older\","
+                 "\"value\":{\"id\":\"%s\"}}]",
+                 ids[i]);
+        receive(frame);
+        assert_true(sent_has("\"response\":{}"));
+    }
+    assert_int_equal(world.histories, 0);
+}
+
+/* ---- the lists ---- */
+
+static void what_is_unread_elsewhere_is_in_style_and_title(void **state)
+{
+    (void)state;
+    join();
+    world.number = 1004;
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    add_room(board, "ops", 10, 1004);
+    add_room(board, "lobby", 0, 0);
+    add_person(board, &world.kari, false);
+    add_person(board, &world.maja, true);
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_true(sent_has("content:\\\"3\\\""));
+    assert_true(sent_has("\"t\":\"(3) #lobby\""));
+    assert_true(sent_has("Maja is typing"));
+
+    receive("[\"4\",\"9\",\"lv:lt\",\"live_patch\",{\"url\":\"http://127.0.0.1:4002/\"}]");
+    assert_true(sent_has("\"t\":\"(3) Rooms\""));
+    assert_true(sent_has("Ines: &lt;b&gt;"));
+}
+
+static void one_does_not_read_of_ones_own_typing(void **state)
+{
+    (void)state;
+    join();
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    add_room(board, "lobby", 0, 0);
+    add_person(board, &world.kari, true);
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_false(sent_has("is typing"));
+}
+
+static void the_line_of_what_is_new_stands_above_the_first(void **state)
+{
+    (void)state;
+    say(&world.maja, "one", 1, 0);
+    join();
+    say(&world.maja, "two", 2, 1);
+    say(&world.maja, "three", 3, 2);
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    add_room(board, "lobby", 3, 1003);
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_true(sent_has("#m-1002::before"));
+    send_text("seen");
+    answer(LIVE_ACCEPTED, CHAT_ACCEPTED);
+    assert_false(sent_has("::before{content:\\\"New\\\""));
+    assert_true(sent_has("<style"));
+}
+
+static void a_page_that_moved_says_so_for_a_while(void **state)
+{
+    (void)state;
+    struct identity moved = person(1, "Kari", "tea-1");
+    join_as(&moved, "/lobby", ",\"_mounts\":1");
+    assert_true(sent_has("tea-1 went away. tea-2 serves you now."));
+    assert_int_equal(world.wake_ms, 8000);
+    wake();
+    assert_false(sent_has("went away"));
+    assert_true(world.sent.len > 0);
+    join_as(&moved, "/lobby", ",\"_mounts\":0");
+    assert_false(sent_has("went away"));
+}
+
+static void without_a_majority_the_room_is_read_only(void **state)
+{
+    (void)state;
+    join();
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    board->health = BOARD_NO_MAJORITY;
+    board->voters_up = 1;
+    board->leader[0] = '\0';
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_true(sent_has("2 of 3 nodes are away, and a message needs 2 to be kept. You can send "
+                         "again when one is back."));
+    assert_true(sent_has("dot down"));
+}
+
+static void nothing_changed_is_nothing_sent(void **state)
+{
+    (void)state;
+    join();
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    add_room(board, "lobby", 0, 0);
+    add_room(board, "ops", 7, 900);
+    add_person(board, &world.kari, false);
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_int_equal(world.sent.len, 0);
+}
+
+static void a_room_is_opened_by_its_name(void **state)
+{
+    (void)state;
+    join_as(&world.kari, "/", "");
+    event("open_room", "room=Tea%20%26%20Cake");
+    assert_true(sent_has("There can be no room of that name."));
+    event("open_room", "room=Api");
+    assert_false(sent_has("live_redirect"));
+    event("open_room", "room=My%20Room");
+    assert_true(sent_has("\"live_redirect\":{\"to\":\"/my-room\",\"kind\":\"push\"}"));
+}
+
+static void the_cluster_page_shows_each_node(void **state)
+{
+    (void)state;
+    join_as(&world.kari, "/cluster", "");
+    assert_true(sent_has("All 3 nodes are up. Any one may fail."));
+    assert_true(sent_has("follower, serves you"));
+    assert_true(sent_has("card leader"));
+    assert_true(sent_has("<polyline"));
+    assert_true(sent_has("\"t\":\"Cluster\""));
+}
+
+static void a_day_that_passed_is_called_yesterday(void **state)
+{
+    (void)state;
+    struct message message = message_of(&world.maja, "hi", 1, morning_ms, 0, 0);
+    chat_shared_add(world.chat.shared, &message, morning_ms);
+    chat_shared_settle(world.chat.shared);
+    assert_false(chat_shared_day_passed(world.chat.shared, morning_ms + 1000));
+    join();
+    assert_true(sent_has("<span>Today</span>"));
+    assert_true(chat_shared_day_passed(world.chat.shared, morning_ms + 24 * 3600 * 1000));
+    topic_stream_changed(&world.chat);
+    join();
+    assert_true(sent_has("<span>Yesterday</span>"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(a_message_is_one_item_for_everybody),
+        TEST(a_join_shows_the_newest_and_a_patch_resets_them),
+        TEST(the_dead_page_is_readable_and_has_the_forms),
+        TEST(who_has_no_name_reads_and_is_asked_for_one),
+        TEST(an_accepted_message_empties_the_box_under_a_new_id),
+        TEST(a_blank_message_is_cleared_and_sent_nowhere),
+        TEST(a_refused_message_stays_in_the_box),
+        TEST(an_id_that_is_spent_keeps_the_text_under_a_new_one),
+        TEST(an_unknown_outcome_is_asked_for_until_it_is_known),
+        TEST(a_recovered_message_that_was_sent_is_not_put_back),
+        TEST(a_recovered_draft_is_put_back_under_its_id),
+        TEST(a_late_message_does_not_take_what_was_typed_since),
+        TEST(a_recovered_text_under_a_spent_id_gets_a_new_one),
+        TEST(older_messages_come_before_the_others),
+        TEST(a_bad_place_for_older_messages_changes_nothing),
+        TEST(what_is_unread_elsewhere_is_in_style_and_title),
+        TEST(one_does_not_read_of_ones_own_typing),
+        TEST(the_line_of_what_is_new_stands_above_the_first),
+        TEST(a_page_that_moved_says_so_for_a_while),
+        TEST(without_a_majority_the_room_is_read_only),
+        TEST(nothing_changed_is_nothing_sent),
+        TEST(a_room_is_opened_by_its_name),
+        TEST(the_cluster_page_shows_each_node),
+        TEST(a_day_that_passed_is_called_yesterday),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
