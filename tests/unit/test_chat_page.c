@@ -1,6 +1,7 @@
 /* A room's page behind the real channel and engine: frames in, frames out; the host is made up here. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include <cmocka.h>
