@@ -196,11 +196,10 @@ void listener_stop(struct listener *listener, void (*on_stopped)(void *owner), v
     listener->is_stopping = true;
     listener->on_stopped = on_stopped;
     listener->stop_owner = owner;
-    uv_poll_stop(&listener->poll);
-    (void)close(listener->fd);
-    listener->fd = -1;
     uv_close((uv_handle_t *)&listener->poll, on_handle_closed);
     uv_close((uv_handle_t *)&listener->pause, on_handle_closed);
+    (void)close(listener->fd); /* not before: the loop would look for it by its number */
+    listener->fd = -1;
 }
 
 int listener_port(const struct listener *listener)
