@@ -19,6 +19,7 @@ struct viewer {
     uint64_t seen;             /* hold the join until this is applied; 0 = no more */
     bool is_queued, is_present, is_watching, behind;
     struct command_id watched;
+    struct sender_id present;   /* who was told to be present */
     struct viewer *next, *prev; /* all: viewers->all */
     struct viewer *next_queued, *prev_queued;
     struct viewer *next_watching, *prev_watching;
@@ -32,9 +33,10 @@ struct viewers {
     size_t queued_count;
     uint64_t last_id;
     unsigned joins_in_turn;
-    uint64_t join_ns; /* what one costs, smoothed */
-    uv_idle_t idle;   /* runs while joins wait */
-    uint64_t turn_ms; /* loop time of the turn that joins_in_turn counts */
+    uint64_t join_ns;          /* what one costs, smoothed */
+    uv_idle_t idle;            /* runs while joins wait */
+    struct buf scratch, words; /* the engine's, by way of the host */
+    uint64_t turn_ms;          /* loop time of the turn that joins_in_turn counts */
 };
 
 static struct viewer *find_viewer(struct viewers *viewers, uint64_t id)
@@ -49,10 +51,11 @@ static struct viewer *find_viewer(struct viewers *viewers, uint64_t id)
 static void tell_presence(struct viewer *viewer, enum presence_what what)
 {
     const struct live *live = viewer->live;
+    if (what == PRESENCE_ENTER) viewer->present = live->identity->sender_id;
     struct presence_mail *mail = mem_new(sizeof *mail);
     *mail = (struct presence_mail){.mail.kind = MAIL_PRESENCE,
                                    .what = what,
-                                   .sender_id = live->identity->sender_id,
+                                   .sender_id = viewer->present,
                                    .room_len = live->address.room_len,
                                    .name_len = live->identity->name_len};
     memcpy(mail->room, live->address.room, live->address.room_len);
@@ -92,7 +95,7 @@ static void on_room_ready(struct room_waiter *waiter, int status)
 {
     struct viewer *viewer = (struct viewer *)((char *)waiter - offsetof(struct viewer, waiter));
     if (status != 0) {
-        live_refused(viewer->live, "unavailable");
+        live_refused(viewer->live, "reload");
         return;
     }
     opened(viewer);
@@ -495,6 +498,8 @@ struct viewers *viewers_new(struct web_thread *thread, const struct token_keys *
     viewers->host = (struct live_host){.owner = viewers,
                                        .keys = *keys,
                                        .node = web_thread_config(thread)->node.name,
+                                       .scratch = &viewers->scratch,
+                                       .words = &viewers->words,
                                        .frame = host_frame,
                                        .send_frame = host_send_frame,
                                        .send = host_send,
@@ -509,6 +514,8 @@ struct viewers *viewers_new(struct web_thread *thread, const struct token_keys *
                                        .typing = host_typing,
                                        .wall_ms = host_wall_ms,
                                        .random = host_random};
+    buf_init(&viewers->scratch, RESPONSE_MAX);
+    buf_init(&viewers->words, HTTP_LINE_MAX);
     uv_idle_init(web_thread_loop(thread), &viewers->idle);
     viewers->idle.data = viewers;
     return viewers;
@@ -522,6 +529,8 @@ void viewers_stop(struct viewers *viewers)
 void viewers_free(struct viewers *viewers)
 {
     assert(viewers->all == NULL);
+    buf_close(&viewers->scratch);
+    buf_close(&viewers->words);
     mem_free(viewers);
 }
 
