@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "pages/pages.h"
+#include "web/assets.h"
 
 enum {
     NONCE_BYTES = 16,
@@ -148,6 +149,7 @@ static struct frame frame_of(struct site *site, struct slice title, struct slice
     return (struct frame){.title = title,
                           .ui_title = slice_from(web_thread_config(site->thread)->ui.title),
                           .nodes = nodes_of(site),
+                          .add_asset = assets_add_url,
                           .content = content};
 }
 

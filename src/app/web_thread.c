@@ -365,12 +365,17 @@ static void on_later_closed(uv_handle_t *handle)
     mem_free(handle->data);
 }
 
+void web_thread_cancel(struct web_thread *thread, struct later *later)
+{
+    DL_DELETE(thread->laters, later);
+    uv_close((uv_handle_t *)&later->timer, on_later_closed);
+}
+
 static void run_later(struct later *later)
 {
     void (*run)(void *owner) = later->later;
     void *owner = later->owner;
-    DL_DELETE(later->thread->laters, later);
-    uv_close((uv_handle_t *)&later->timer, on_later_closed);
+    web_thread_cancel(later->thread, later);
     run(owner);
 }
 
@@ -379,7 +384,8 @@ static void on_later(uv_timer_t *timer)
     run_later(timer->data);
 }
 
-void web_thread_later(struct web_thread *thread, uint32_t ms, void (*run)(void *owner), void *owner)
+struct later *web_thread_later(struct web_thread *thread, uint32_t ms, void (*run)(void *owner),
+                               void *owner)
 {
     struct later *later = mem_new(sizeof *later);
     later->thread = thread;
@@ -389,6 +395,7 @@ void web_thread_later(struct web_thread *thread, uint32_t ms, void (*run)(void *
     later->timer.data = later;
     DL_APPEND(thread->laters, later);
     uv_timer_start(&later->timer, on_later, thread->is_stopping ? 0 : ms, 0);
+    return later;
 }
 
 static void on_pool(uv_work_t *work)
@@ -601,7 +608,8 @@ static int listen_on(struct web_thread *thread, struct listener **out, struct co
                                      .server = server,
                                      .address = address,
                                      .backlog = BACKLOG,
-                                     .is_shared = thread->config->http.threads > 1};
+                                     .is_shared = thread->config->http.threads > 1,
+                                     .is_first = thread->number == 0};
     return listener_start(out, &options, errmsg);
 }
 

@@ -77,6 +77,9 @@ bool web_thread_is_draining(const struct web_thread *thread);
 int web_thread_read(struct web_thread *thread,
                     void (*work)(void *owner, struct event_reader *reader, int status),
                     void (*done)(void *owner), void *owner);
-/* Calls back once after `ms`. Never early. */
-void web_thread_later(struct web_thread *thread, uint32_t ms, void (*later)(void *owner),
-                      void *owner);
+/* Calls back once after `ms`, never early, and at once when the thread stops. What it returns may be
+ * cancelled until then. */
+struct later;
+struct later *web_thread_later(struct web_thread *thread, uint32_t ms, void (*later)(void *owner),
+                               void *owner);
+void web_thread_cancel(struct web_thread *thread, struct later *later);
