@@ -286,6 +286,8 @@ static void tell_snapshot(struct domain_thread *domain)
     snapshot->history_bytes = vitals->history_bytes;
     snapshot->raft_bytes = vitals->raft_bytes;
     snapshot->free_bytes = vitals->free_bytes;
+    snapshot->happened_count = vitals->events_count;
+    memcpy(snapshot->happened, vitals->events, vitals->events_count * sizeof *vitals->events);
     fill_quantiles(domain, snapshot);
     snapshot->board = board_now(domain, snapshot);
     domain->presence_seen = presence_version(node_presence(domain->node));

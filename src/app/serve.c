@@ -153,6 +153,19 @@ static int exit_code_of(int rv)
     return 1;
 }
 
+/* A lone node is the only founder of its cluster. */
+static void own_cluster(uint8_t cluster[16], const struct config *config)
+{
+    struct peer self;
+    snprintf(self.name, sizeof self.name, "%s", config->node.name);
+    snprintf(self.address, sizeof self.address, "%s", config->cluster.advertise);
+    if (config->cluster.peers_count == 0)
+        cluster_id_of(cluster, config->cluster.name, &self, 1);
+    else
+        cluster_id_of(cluster, config->cluster.name, config->cluster.peers,
+                      config->cluster.peers_count);
+}
+
 static int open_data(struct server *server, struct errmsg *errmsg)
 {
     const struct config *config = server->config;
@@ -172,8 +185,7 @@ static int open_data(struct server *server, struct errmsg *errmsg)
     if (rv != 0) return rv;
 
     if (server->dir.state == DATA_DIR_EMPTY)
-        cluster_id_of(cluster, config->cluster.name, config->cluster.peers,
-                      config->cluster.peers_count);
+        own_cluster(cluster, config);
     else
         memcpy(cluster, server->dir.cluster, sizeof cluster);
     return event_store_bind(server->event_store, cluster, errmsg);

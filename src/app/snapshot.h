@@ -74,6 +74,8 @@ struct snapshot {
     bool ready; /* /readyz: knows a leader, is level, does not drain */
     uint64_t events, durable, rooms, people;
     uint64_t history_bytes, raft_bytes, free_bytes;
+    struct cluster_event happened[CLUSTER_EVENTS_MAX]; /* newest first */
+    size_t happened_count;
     struct shared *board; /* the board of the same moment; a reference of the snapshot's */
     atomic_uint references;
 };
