@@ -94,8 +94,8 @@ static void detach(struct live *live)
 {
     if (live->state == LIVE_MOUNTED) topic_remove(live->topic, live);
     live->state = LIVE_OPENING;
+    unmount(live); /* it may look at the topic once more, which the host may give up */
     live->host->close(live->host->owner, live);
-    unmount(live);
     live->topic = NULL;
 }
 

@@ -37,9 +37,9 @@ enum live_outcome { LIVE_ACCEPTED, LIVE_REFUSED, LIVE_UNKNOWN, LIVE_NOT_FOUND, L
 struct live_info {
     enum live_info_kind kind;
     struct command_id id; /* ANSWERED, CHECKED, APPLIED */
-    enum live_outcome
-        outcome; /* ANSWERED: ACCEPTED, REFUSED, UNKNOWN. CHECKED: ACCEPTED (known, same
-                                 * content), USED, NOT_FOUND, UNKNOWN (nobody to ask) */
+    /* ANSWERED: ACCEPTED, REFUSED, UNKNOWN. CHECKED: ACCEPTED (known, same content), USED, NOT_FOUND,
+     * UNKNOWN (nobody to ask) */
+    enum live_outcome outcome;
     enum chat_refusal refusal;      /* with REFUSED */
     uint32_t wait_ms;               /* with too_fast */
     uint64_t number;                /* with ACCEPTED */

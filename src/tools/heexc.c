@@ -257,26 +257,26 @@ static struct slice take_until(const char *end, const char *what)
     return inside;
 }
 
-/* Reads a file into the next free source. */
-static struct source *open_source(const char *path)
+/* Reads a file into the next free source; `place` is where it was asked for. */
+static struct source *open_source(const char *path, struct place place)
 {
     struct source *source = &c.sources[c.sources_count];
     struct source *from = c.source == NULL ? source : c.source;
-    if (c.sources_count == SOURCES_MAX) fail(from->place, "too many includes");
+    if (c.sources_count == SOURCES_MAX) fail(place, "too many includes");
     snprintf(source->path, sizeof source->path, "%s", path);
     source->place = (struct place){0, 1, 1};
     c.source = from;
 
     FILE *file = fopen(path, "rb");
-    if (file == NULL) fail(from->place, "cannot open %s: %s", path, strerror(errno));
+    if (file == NULL) fail(place, "cannot open %s: %s", path, strerror(errno));
     char *at = c.source_text + c.source_len;
     size_t room = sizeof c.source_text - c.source_len;
     size_t len = fread(at, 1, room, file);
     bool failed = ferror(file) != 0;
     fclose(file);
-    if (failed) fail(from->place, "cannot read %s", path);
-    if (len == room) fail(from->place, "%s is too large", path);
-    if (memchr(at, '\0', len) != NULL) fail(from->place, "%s holds a NUL", path);
+    if (failed) fail(place, "cannot read %s", path);
+    if (len == room) fail(place, "%s is too large", path);
+    if (memchr(at, '\0', len) != NULL) fail(place, "%s holds a NUL", path);
     c.source_len += len;
     source->text = slice_make(at, len);
     c.sources_count++;
@@ -733,7 +733,7 @@ static void include(struct slice name, struct place place)
     int len =
         snprintf(path, sizeof path, "%.*s%.*s", folder, c.source->path, (int)name.len, name.at);
     if (len < 0 || (size_t)len >= sizeof path) fail(place, "the path is too long");
-    struct source *inner = open_source(path);
+    struct source *inner = open_source(path, place);
     c.outer = c.source;
     c.source = inner;
     c.elements_outer = c.elements_count;
@@ -779,14 +779,15 @@ static bool is_hole(void)
 
 static void brace(void)
 {
-    struct place place = c.source->place;
     const struct element *inside = element();
     if (!is_hole()) {
         add_text(take(1));
         return;
     }
-    if (inside != NULL && slice_is(inside->name, "script")) fail(place, "a hole in a <script>");
+    if (inside != NULL && slice_is(inside->name, "script"))
+        fail(c.source->place, "a hole in a <script>");
     take(1);
+    struct place place = c.source->place;
     struct slice expression = trim(take_until("}", "an expression"));
     add_value(expression, place, slice_of(""));
 }
@@ -1023,7 +1024,7 @@ int main(int argc, char **argv)
         return 2;
     }
     set_name(argv[1]);
-    c.source = open_source(argv[1]);
+    c.source = open_source(argv[1], (struct place){0, 1, 1});
     compile();
     write_file(argv[2], argv[2], write_header);
     if (argc == 4) write_file(argv[3], argv[2], write_dependencies);

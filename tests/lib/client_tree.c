@@ -1,6 +1,6 @@
 #include "client_tree.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "base/json.h"
 #include "base/mem.h"

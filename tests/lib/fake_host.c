@@ -1,6 +1,7 @@
 #include "fake_host.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/crypto.h"
 #include "base/json.h"
@@ -439,7 +440,7 @@ void fake_host_turn(struct fake_host *fake)
     struct fake_job **at = &fake->jobs;
     while (*at != NULL) {
         struct fake_job *job = *at;
-        if (job->kind == JOB_OPEN && fake->holds_opens) {
+        if (job->kind == JOB_OPEN ? fake->holds_opens : fake->is_slow) {
             at = &job->next;
             continue;
         }
@@ -661,6 +662,7 @@ void fake_host_close(struct fake_host *fake)
     for (char name = 'A'; name <= 'Z'; name++)
         fake_host_shut(fake, name);
     fake->holds_opens = false;
+    fake->is_slow = false;
     fake_host_turn(fake);
     for (size_t i = 0; i < FAKE_ROOMS; i++)
         room_free(fake->rooms[i]);
@@ -723,12 +725,13 @@ int fake_host_receive(struct fake_host *fake, char name, struct slice frame)
     return code;
 }
 
-void fake_host_say(struct fake_host *fake, struct slice room, struct slice sender,
+void fake_host_say(struct fake_host *fake, struct slice room, struct slice id, struct slice sender,
                    struct slice text)
 {
-    struct command_id id = {{0xff}};
-    id.bytes[15] = (uint8_t)(fake->number + 1);
-    add_line(fake, room_of(fake, room), &id, sender, text);
+    struct command_id command = {{0xff}};
+    command.bytes[15] = (uint8_t)(fake->number + 1);
+    if (id.len > 0) command_id_from(&command, id);
+    add_line(fake, room_of(fake, room), &command, sender, text);
 }
 
 void fake_host_people(struct fake_host *fake, struct slice name, struct slice names)

@@ -33,6 +33,7 @@ struct fake_host {
     uint64_t number;       /* of the last message of all rooms */
     uint8_t randoms;       /* drawn so far */
     bool holds_opens;      /* opens wait until they are released */
+    bool is_slow;          /* all else that is asked for waits */
     bool has_no_leader;    /* commands are answered "unknown" */
     int64_t now_ms;
 };
@@ -52,8 +53,8 @@ struct fake_browser *fake_host_browser(struct fake_host *fake, char name);
 void fake_identity(struct identity *identity, const struct token_keys *keys, struct slice who);
 /* The session token of a person. */
 void fake_host_session(struct fake_host *fake, struct buf *out, struct slice who);
-/* A message that came in by another node. */
-void fake_host_say(struct fake_host *fake, struct slice room, struct slice sender,
+/* A message that came in by another node; `id` may be empty. */
+void fake_host_say(struct fake_host *fake, struct slice room, struct slice id, struct slice sender,
                    struct slice text);
 /* Changes of the shared model that are broadcast: "people ann bob", "away 2". */
 void fake_host_people(struct fake_host *fake, struct slice room, struct slice names);
