@@ -1,0 +1,189 @@
+#include "bench/sender.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/mem.h"
+
+enum { HTTP_CREATED = 201, BODY_MAX = 32 * 1024 };
+
+static void add_digits(struct buf *out, uint64_t value, int digits)
+{
+    char text[24];
+    for (int i = digits - 1; i >= 0; i--) {
+        text[i] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    buf_append(out, text, (size_t)digits);
+}
+
+void stamp_add(struct buf *out, const struct stamp *stamp, size_t size)
+{
+    static const char words[] = " tea and biscuits are served in the garden";
+    buf_add_char(out, '^');
+    add_digits(out, stamp->sequence, STAMP_SEQUENCE);
+    buf_add_char(out, ' ');
+    add_digits(out, stamp->due_us, STAMP_DUE);
+    buf_add_char(out, '^');
+    for (size_t i = STAMP_SIZE; i < size; i++)
+        buf_add_char(out, words[(i - STAMP_SIZE) % (sizeof words - 1)]);
+}
+
+static uint64_t digits_at(const char *at, int digits)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < digits; i++)
+        value = value * 10 + (uint64_t)(unsigned char)(at[i] - '0');
+    return value;
+}
+
+bool stamp_next(struct slice *rest, struct stamp *stamp)
+{
+    size_t place = slice_find(*rest, '^');
+    if (place + STAMP_SIZE > rest->len) return false;
+    const char *at = rest->at + place;
+    if (at[STAMP_SIZE - 1] != '^' || at[STAMP_SEQUENCE + 1] != ' ') return false;
+    stamp->sequence = digits_at(at + 1, STAMP_SEQUENCE);
+    stamp->due_us = digits_at(at + STAMP_SEQUENCE + 2, STAMP_DUE);
+    *rest = slice_skip(*rest, place + STAMP_SIZE);
+    return true;
+}
+
+/* What a connection is busy with: its message stays in call->out until the answer. */
+struct letter {
+    struct sender *sender;
+    struct stamp stamp;
+    bool counts; /* belongs to the run that goes on */
+};
+
+static void answered(struct call *call, const struct answer *answer)
+{
+    struct letter *letter = call->owner;
+    struct sender *sender = letter->sender;
+    if (!letter->counts) return;
+    if (answer->status == HTTP_CREATED) {
+        sender->accepted[letter->stamp.sequence % sender->rooms]++;
+        sender->accepted_count++;
+        figures_add(&sender->answer, clock_ns() / 1000 - letter->stamp.due_us);
+        return;
+    }
+    sender->failed++;
+    sender->last_failure = answer->status;
+}
+
+void sender_init(struct sender *sender, struct loop *loop, const struct place *places,
+                 size_t places_count, size_t calls_count, size_t rooms, size_t text_size)
+{
+    unsigned char random[8];
+    static const char hex[] = "0123456789abcdef";
+    *sender = (struct sender){.calls = mem_new_array(calls_count, sizeof(struct call)),
+                              .calls_count = calls_count,
+                              .rooms = rooms,
+                              .text_size = text_size,
+                              .accepted = mem_new_array(rooms, sizeof(uint64_t))};
+    crypto_random(random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++) {
+        sender->run[2 * i] = hex[random[i] >> 4];
+        sender->run[2 * i + 1] = hex[random[i] & 15];
+    }
+    for (size_t i = 0; i < calls_count; i++) {
+        struct letter *letter = mem_new(sizeof *letter);
+        letter->sender = sender;
+        call_init(&sender->calls[i], loop, &places[i % places_count]);
+        sender->calls[i].on_answer = answered;
+        sender->calls[i].owner = letter;
+    }
+}
+
+void sender_close(struct sender *sender)
+{
+    for (size_t i = 0; i < sender->calls_count; i++) {
+        mem_free(sender->calls[i].owner);
+        call_close(&sender->calls[i]);
+    }
+    mem_free(sender->calls);
+    mem_free(sender->accepted);
+}
+
+void sender_start(struct sender *sender, double rate, double seconds)
+{
+    sender->rate = rate;
+    sender->start_us = clock_ns() / 1000;
+    sender->end_us = sender->start_us + (uint64_t)(seconds * 1e6);
+    sender->started_at = sender->next;
+    sender->sent = sender->accepted_count = sender->failed = 0;
+    sender->last_failure = 0;
+    memset(sender->accepted, 0, sender->rooms * sizeof *sender->accepted);
+    figures_reset(&sender->late);
+    figures_reset(&sender->answer);
+    for (size_t i = 0; i < sender->calls_count; i++)
+        ((struct letter *)sender->calls[i].owner)->counts = false;
+}
+
+static void post(struct sender *sender, struct call *call, uint64_t due_us)
+{
+    struct letter *letter = call->owner;
+    struct buf *out = call_begin(call);
+    struct slice host = call->place->host;
+    uint64_t sequence = sender->next++;
+    struct buf body;
+
+    letter->stamp = (struct stamp){.sequence = sequence, .due_us = due_us};
+    letter->counts = true;
+    buf_init(&body, BODY_MAX);
+    buf_printf(&body, "{\"sender\":\"Bench sender\",\"id\":\"%s-%llu\",\"text\":\"", sender->run,
+               (unsigned long long)sequence);
+    stamp_add(&body, &letter->stamp, sender->text_size);
+    buf_add(&body, slice_of("\"}"));
+    buf_printf(out,
+               "POST /api/rooms/bench-%llu/messages HTTP/1.1\r\nHost: %.*s\r\n"
+               "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+               (unsigned long long)(sequence % sender->rooms), (int)host.len, host.at, body.len);
+    buf_add(out, buf_slice(&body));
+    buf_close(&body);
+    sender->sent++;
+    figures_add(&sender->late, clock_ns() / 1000 - due_us);
+    call_send(call);
+}
+
+static uint64_t due_of(const struct sender *sender, uint64_t sequence)
+{
+    double after = (double)(sequence - sender->started_at) * 1e6 / sender->rate;
+    return sender->start_us + (uint64_t)after;
+}
+
+static struct call *free_call(struct sender *sender)
+{
+    for (size_t i = 0; i < sender->calls_count; i++) { /* in turn, so that all nodes get some */
+        struct call *call = &sender->calls[(sender->next + i) % sender->calls_count];
+        if (!call->busy) return call;
+    }
+    return NULL;
+}
+
+uint64_t sender_turn(struct sender *sender)
+{
+    for (;;) {
+        uint64_t now_us = clock_ns() / 1000;
+        if (now_us >= sender->end_us) return UINT64_MAX;
+        uint64_t due_us = sender->rate > 0 ? due_of(sender, sender->next) : now_us;
+        if (due_us >= sender->end_us) return sender->end_us * 1000;
+        if (due_us > now_us) return due_us * 1000;
+        struct call *call = free_call(sender);
+        if (call == NULL) return sender->end_us * 1000; /* an answer turns the loop earlier */
+        post(sender, call, due_us);
+    }
+}
+
+uint64_t sender_unsent(const struct sender *sender)
+{
+    if (sender->rate <= 0) return 0;
+    double due = (double)(sender->end_us - sender->start_us) * sender->rate / 1e6;
+    return (uint64_t)due > sender->sent + 1 ? (uint64_t)due - sender->sent : 0;
+}
+
+bool sender_idle(const struct sender *sender)
+{
+    for (size_t i = 0; i < sender->calls_count; i++)
+        if (sender->calls[i].busy) return false;
+    return true;
+}
