@@ -504,10 +504,10 @@ static void wait_for_history(void *owner)
     bool is_over = history->exchange->conn == NULL || web_thread_is_draining(thread) ||
                    clock_ms() >= history->deadline_ms;
     if (!is_over && !is_there(history)) {
-        web_thread_later(thread, EVENTS_POLL_MS, wait_for_history, history);
+        chores_later(web_thread_chores(thread), EVENTS_POLL_MS, wait_for_history, history);
         return;
     }
-    if (web_thread_read(thread, read_history, finish_history, history) == 0) return;
+    if (chores_read(web_thread_chores(thread), read_history, finish_history, history) == 0) return;
     retry_after(history->exchange, 503, "busy", "Too much is being read. Try again in a moment.",
                 1000);
     buf_close(&history->body);

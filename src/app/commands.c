@@ -79,7 +79,7 @@ static bool look_in_store(struct web_thread *thread, struct command_mail *mail)
 static void send_command(struct web_thread *thread, struct command_mail *mail)
 {
     if (look_in_store(thread, mail)) {
-        web_thread_later(thread, 0, deliver_later, mail);
+        chores_later(web_thread_chores(thread), 0, deliver_later, mail);
         return;
     }
     mail->mail.kind = mail->is_check ? MAIL_CHECK : MAIL_COMMAND;
@@ -102,7 +102,7 @@ void commands_refuse(struct web_thread *thread, struct command_mail *mail,
                      enum chat_refusal refusal, uint32_t wait_ms)
 {
     mail->answer = (struct answer){.kind = ANSWER_REFUSED, .refusal = refusal, .wait_ms = wait_ms};
-    web_thread_later(thread, 0, deliver_later, mail);
+    chores_later(web_thread_chores(thread), 0, deliver_later, mail);
 }
 
 void commands_answered(struct web_thread *thread, struct command_mail *mail)

@@ -10,8 +10,7 @@
 #include <unistd.h>
 
 #include "app/fatal.h"
-#include "app/tails.h"
-#include "app/vitals.h"
+#include "app/snapshot_make.h"
 #include "app/web_thread.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -46,7 +45,6 @@ struct domain_thread {
     struct node *node; /* NULL once stopped */
     struct tails *tails;
     struct vitals vitals;
-    uint64_t presence_seen; /* version at the last board */
 
     bool in_entry;
     struct outgoing to_store, to_web[VITALS_THREADS_MAX];
@@ -212,87 +210,18 @@ static void take_command(struct domain_thread *domain, struct command_mail *mail
 
 /* ---- how things stand ---- */
 
-static void fill_quantiles(const struct domain_thread *domain, struct snapshot *snapshot)
-{
-    const struct vitals *vitals = &domain->vitals;
-    const size_t oldest = VITALS_MINUTE - 1;
-    struct histogram commit =
-        histogram_since(&snapshot->web.command_duration, &vitals->commit.then[oldest]);
-    struct histogram fsync = histogram_since(&snapshot->cluster.fsync, &vitals->fsync.then[oldest]);
-    struct histogram push = histogram_since(&snapshot->web.push, &vitals->push.then[oldest]);
-    snapshot->commit_p50_ms = histogram_quantile_ms(&commit, 0.5);
-    snapshot->commit_p99_ms = histogram_quantile_ms(&commit, 0.99);
-    snapshot->fsync_p50_ms = histogram_quantile_ms(&fsync, 0.5);
-    snapshot->fsync_p99_ms = histogram_quantile_ms(&fsync, 0.99);
-    snapshot->push_p99_ms = histogram_quantile_ms(&push, 0.99);
-
-    uint64_t seconds = (vitals->seconds < 60 ? vitals->seconds : 50 + vitals->seconds % 10);
-    uint64_t events = domain->chat.number - vitals->events_then[oldest];
-    snapshot->messages_per_second = seconds == 0 ? 0 : (double)events / (double)seconds;
-}
-
-static struct shared *board_now(struct domain_thread *domain, const struct snapshot *snapshot)
-{
-    struct slice shown[LIST_ROOMS_MAX];
-    struct vitals *vitals = &domain->vitals;
-    struct board_input input = {
-        .cluster = &snapshot->cluster,
-        .chat = &domain->chat,
-        .presence = node_presence(domain->node),
-        .events = vitals->events,
-        .events_count = vitals->events_count,
-        .shown = shown,
-        .shown_count = tails_shown(domain->tails, shown, LIST_ROOMS_MAX),
-        .now_ms = snapshot->made_at_ms,
-        .version = ++vitals->version,
-        .uptime_ms = snapshot->uptime_ms,
-        .browsers = snapshot->web.conn.websockets,
-        .disk_bytes = snapshot->history_bytes + snapshot->raft_bytes,
-        .self = domain->config->node.name,
-        .messages_per_second = vitals->messages_per_second,
-        .commit_p99_ms = vitals->commit_p99_ms,
-        .browsers_spark = vitals->browsers,
-        .fsync_p99_ms = vitals->fsync_p99_ms,
-    };
-    return make_board(&input);
-}
-
 static void tell_snapshot(struct domain_thread *domain)
 {
-    struct vitals *vitals = &domain->vitals;
-    const struct config *config = domain->config;
     if (domain->web_count == 0 || domain->node == NULL) return;
 
-    struct snapshot *snapshot = mem_new(sizeof *snapshot);
-    node_status(domain->node, &snapshot->cluster);
-    vitals_web(vitals, &snapshot->web);
-    snapshot->domain_delay = vitals->domain_delay;
-    snapshot->store_fsync = vitals->store_fsync;
-    snapshot->name = config->node.name;
-    snapshot->cluster_name = config->cluster.name;
-    snapshot->http = config->http.public_url;
-    snapshot->address = config->cluster.advertise;
-    snapshot->data_dir = config->node.data_dir;
-    snapshot->made_at_ms = clock_wall_ms();
-    snapshot->started_at_ms = vitals->started_at_ms;
-    snapshot->uptime_ms = uv_now(&domain->loop) - vitals->started_ms;
-    snapshot->pid = (int)getpid();
-    snapshot->draining = vitals->draining;
-    snapshot->ready = snapshot->cluster.is_ready && !vitals->draining;
-    snapshot->events = domain->chat.number;
-    snapshot->durable = vitals->durable;
-    snapshot->rooms = domain->chat.rooms_count;
-    snapshot->people = presence_total(node_presence(domain->node));
-    snapshot->history_bytes = vitals->history_bytes;
-    snapshot->raft_bytes = vitals->raft_bytes;
-    snapshot->free_bytes = vitals->free_bytes;
-    snapshot->happened_count = vitals->events_count;
-    memcpy(snapshot->happened, vitals->events, vitals->events_count * sizeof *vitals->events);
-    fill_quantiles(domain, snapshot);
-    snapshot->board = board_now(domain, snapshot);
-    domain->presence_seen = presence_version(node_presence(domain->node));
-
-    atomic_init(&snapshot->references, 1);
+    struct snapshot_input input = {.config = domain->config,
+                                   .node = domain->node,
+                                   .chat = &domain->chat,
+                                   .tails = domain->tails,
+                                   .vitals = &domain->vitals,
+                                   .now_ms = uv_now(&domain->loop),
+                                   .wall_ms = clock_wall_ms()};
+    struct snapshot *snapshot = snapshot_make(&input);
     for (int i = 0; i < domain->web_count; i++) {
         struct snapshot_mail *mail = mem_new(sizeof *mail);
         mail->mail.kind = MAIL_SNAPSHOT;

@@ -145,7 +145,7 @@ static bool page_from_tail(struct reading *reading, const struct room_tail *tail
 static void reading_free(struct reading *reading)
 {
     struct web_thread *thread = reading->exchange->thread;
-    if (reading->later != NULL) web_thread_cancel(thread, reading->later);
+    if (reading->later != NULL) chores_cancel(reading->later);
     rooms_leave(web_thread_rooms(thread), &reading->waiter);
     buf_close(&reading->text);
     mem_free(reading);
@@ -284,7 +284,8 @@ static void look(struct reading *reading)
         return;
     }
     reading->state = READING_STORE;
-    if (web_thread_read(reading->exchange->thread, read_store, on_store_read, reading) != 0)
+    if (chores_read(web_thread_chores(reading->exchange->thread), read_store, on_store_read,
+                    reading) != 0)
         fail(reading, 503, "busy", "Too much is being read. Try again in a moment.");
 }
 
@@ -298,7 +299,8 @@ static void on_wait_step(void *owner)
     if (is_over && reading->state == READING_WAITS)
         answer(reading);
     else if (reading->state == READING_WAITS)
-        reading->later = web_thread_later(thread, WAIT_STEP_MS, on_wait_step, reading);
+        reading->later =
+            chores_later(web_thread_chores(thread), WAIT_STEP_MS, on_wait_step, reading);
 }
 
 static void wait_or_answer(struct reading *reading)
@@ -313,8 +315,9 @@ static void wait_or_answer(struct reading *reading)
     reading->state = READING_WAITS;
     if (reading->later != NULL) return;
     uint64_t left = reading->deadline_ms - clock_ms();
-    reading->later = web_thread_later(thread, left < WAIT_STEP_MS ? (uint32_t)left : WAIT_STEP_MS,
-                                      on_wait_step, reading);
+    reading->later =
+        chores_later(web_thread_chores(thread), left < WAIT_STEP_MS ? (uint32_t)left : WAIT_STEP_MS,
+                     on_wait_step, reading);
 }
 
 static struct reading *reading_of(struct room_waiter *waiter)
@@ -331,7 +334,7 @@ static void on_messages(struct room_waiter *waiter)
 static void on_ready(struct room_waiter *waiter, int status)
 {
     struct reading *reading = reading_of(waiter);
-    if (reading->later != NULL) web_thread_cancel(reading->exchange->thread, reading->later);
+    if (reading->later != NULL) chores_cancel(reading->later);
     reading->later = NULL;
     if (status != 0)
         fail(reading, 503, "unreadable", "The room could not be read. Try again in a moment.");
@@ -360,6 +363,7 @@ void messages_answer(struct exchange *exchange, struct slice room, const struct 
     memcpy(reading->room, room.at, room.len);
     buf_init(&reading->text, 2 * (size_t)PAGE_BYTES_MAX);
     /* It may be over before rooms_open returns; so the time limit is set first. */
-    reading->later = web_thread_later(thread, OPEN_MAX_MS, on_open_too_long, reading);
+    reading->later =
+        chores_later(web_thread_chores(thread), OPEN_MAX_MS, on_open_too_long, reading);
     rooms_open(web_thread_rooms(thread), &reading->waiter, room);
 }

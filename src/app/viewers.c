@@ -414,12 +414,13 @@ static void host_history(void *owner, struct live *live, const struct live_ref *
             *message = *room_tail_at(tail, --place);
             shared_ref(message->bytes);
         }
-        web_thread_later(viewers->thread, 0, history_read, history);
+        chores_later(web_thread_chores(viewers->thread), 0, history_read, history);
         return;
     }
     if (is_in_tail) history->before_seq = room_tail_at(tail, 0)->event.seq;
-    if (web_thread_read(viewers->thread, read_history, history_read, history) != 0)
-        web_thread_later(viewers->thread, 0, history_read, history); /* busy: nothing older now */
+    if (chores_read(web_thread_chores(viewers->thread), read_history, history_read, history) != 0)
+        chores_later(web_thread_chores(viewers->thread), 0, history_read,
+                     history); /* busy: nothing older now */
 }
 
 /* ---- the rest of what a page may ask for ---- */
@@ -444,7 +445,7 @@ static void host_wake(void *owner, struct live *live, uint32_t ms)
     const struct viewer *viewer = live->host_data;
     struct wake *wake = mem_new(sizeof *wake);
     *wake = (struct wake){.viewers = viewers, .viewer = viewer->id};
-    web_thread_later(viewers->thread, ms, woken, wake);
+    chores_later(web_thread_chores(viewers->thread), ms, woken, wake);
 }
 
 static void host_typing(void *owner, struct live *live)

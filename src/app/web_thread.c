@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "web/assets.h"
 
-enum { DELAY_EVERY_MS = 100, READS_MAX = 64, BACKLOG = 1024, ADDRESS_RATE = 10 };
+enum { DELAY_EVERY_MS = 100, BACKLOG = 1024, ADDRESS_RATE = 10 };
 
 static const struct route routes[] = {
     {"/", 1u << HTTP_METHOD_GET, ROUTE_HOME, false},
@@ -37,37 +37,9 @@ static const struct route routes[] = {
     {"/:room", 1u << HTTP_METHOD_GET | 1u << HTTP_METHOD_POST, ROUTE_ROOM, false},
 };
 
-enum user_kind { USER_EXCHANGE, USER_BROWSER };
-
-/* What stands behind a connection: first member of an exchange's and a browser's memory. */
-struct user {
-    enum user_kind kind;
-};
-
-struct kept_exchange {
-    struct user user;
-    struct exchange exchange;
-};
-
 struct browser { /* one WebSocket */
-    struct user user;
+    enum user_kind kind;
     struct channel channel;
-};
-
-struct later {
-    uv_timer_t timer;
-    struct web_thread *thread;
-    void (*later)(void *owner);
-    void *owner;
-    struct later *next, *prev;
-};
-
-struct read {
-    uv_work_t work;
-    struct web_thread *thread;
-    void (*run)(void *owner, struct event_reader *reader, int status);
-    void (*done)(void *owner);
-    void *owner;
 };
 
 struct web_thread {
@@ -94,81 +66,27 @@ struct web_thread {
     uv_check_t turn_end;
     uv_timer_t second, delay;
     uint64_t delay_due_ms;
-    struct later *laters;
-    unsigned reads;
+    struct chores *chores;
 };
 
-/* ---- exchanges ---- */
-
-static void count_http(struct web_thread *thread, const struct exchange *exchange, int status)
-{
-    struct web_counters *counters = &thread->counters;
-    size_t place = 0;
-    histogram_add(&counters->http_duration[exchange->route],
-                  (clock_ns() - exchange->started_ns) / 1000);
-    while (place < counters->http_counts_used &&
-           (counters->http_counts[place].route != exchange->route ||
-            counters->http_counts[place].method != exchange->method ||
-            counters->http_counts[place].code != status))
-        place++;
-    if (place == HTTP_COUNTS_MAX) return;
-    if (place == counters->http_counts_used) {
-        counters->http_counts[place] = (struct http_count){.route = (uint8_t)exchange->route,
-                                                           .method = (uint8_t)exchange->method,
-                                                           .code = (uint16_t)status};
-        counters->http_counts_used++;
-    }
-    counters->http_counts[place].count++;
-}
-
-static struct kept_exchange *kept_of(struct exchange *exchange)
-{
-    return (struct kept_exchange *)((char *)exchange - offsetof(struct kept_exchange, exchange));
-}
-
-static void exchange_over(struct exchange *exchange, int status)
-{
-    count_http(exchange->thread, exchange, status);
-    if (exchange->conn != NULL) conn_set_user(exchange->conn, NULL);
-    mem_free(kept_of(exchange));
-}
-
-void exchange_respond(struct exchange *exchange, const struct http_response *response)
-{
-    struct conn *conn = exchange->conn;
-    exchange_over(exchange, response->status);
-    if (conn != NULL)
-        http_respond(conn, response);
-    else
-        shared_unref(response->body_shared);
-}
-
-void exchange_error(struct exchange *exchange, int status, const char *word, const char *sentence)
-{
-    struct conn *conn = exchange->conn;
-    exchange_over(exchange, status);
-    if (conn != NULL) http_respond_error(conn, status, word, sentence);
-}
+/* ---- requests ---- */
 
 static void respond_asset(struct exchange *exchange, const struct http_request *request,
                           struct slice name)
 {
-    struct conn *conn = exchange->conn;
-    exchange_over(exchange, assets_find(name) != NULL ? 200 : 404);
+    struct conn *conn = exchange_over(exchange, assets_find(name) != NULL ? 200 : 404);
     assets_respond(conn, request, name);
 }
 
 static void respond_method(struct web_thread *thread, struct exchange *exchange, unsigned allowed)
 {
     char allow[64];
-    struct conn *conn = exchange->conn;
     buf_reset(&thread->decoded);
     router_allow(allowed, &thread->decoded);
     size_t len = thread->decoded.len < sizeof allow ? thread->decoded.len : sizeof allow - 1;
     memcpy(allow, thread->decoded.at, len);
     allow[len] = '\0';
-    exchange_over(exchange, 405);
-    http_respond_method(conn, allow);
+    http_respond_method(exchange_over(exchange, 405), allow);
 }
 
 static bool is_api(const struct http_request *request)
@@ -180,15 +98,7 @@ static void on_request(void *owner, struct conn *conn, const struct http_request
 {
     struct web_thread *thread = owner;
     struct route_match match = {0};
-    struct kept_exchange *kept = mem_new(sizeof *kept);
-    kept->user.kind = USER_EXCHANGE;
-    struct exchange *exchange = &kept->exchange;
-    *exchange = (struct exchange){.thread = thread,
-                                  .conn = conn,
-                                  .route = ROUTE_NONE,
-                                  .method = request->method,
-                                  .started_ns = clock_ns()};
-    conn_set_user(conn, kept);
+    struct exchange *exchange = exchange_new(thread, conn, request);
 
     const struct route *route =
         router_find(routes, sizeof routes / sizeof *routes, request, &thread->decoded, &match);
@@ -244,7 +154,7 @@ static int on_upgrade(void *owner, struct conn *conn, const struct http_request 
     if (status != 0) return status;
 
     struct browser *browser = mem_new(sizeof *browser);
-    browser->user.kind = USER_BROWSER;
+    browser->kind = USER_BROWSER;
     channel_init(&browser->channel, viewers_host(thread->viewers), conn, csrf);
     conn_set_user(conn, browser);
     return 0;
@@ -265,15 +175,15 @@ static void on_message(void *owner, struct conn *conn, struct slice text)
 
 static void on_closed(void *owner, struct conn *conn, enum conn_end end)
 {
-    struct user *user = conn_user(conn);
+    enum user_kind *kind = conn_user(conn); /* the first member of both */
     (void)owner;
     (void)end;
-    if (user == NULL) return;
-    if (user->kind == USER_EXCHANGE) {
-        ((struct kept_exchange *)user)->exchange.conn = NULL;
+    if (kind == NULL) return;
+    if (*kind == USER_EXCHANGE) {
+        ((struct exchange *)(void *)kind)->conn = NULL;
         return;
     }
-    struct browser *browser = (struct browser *)user;
+    struct browser *browser = (struct browser *)(void *)kind;
     channel_close(&browser->channel);
     mem_free(browser);
 }
@@ -360,82 +270,9 @@ bool web_thread_origin_allowed(const struct web_thread *thread, struct slice ori
     return false;
 }
 
-static void on_later_closed(uv_handle_t *handle)
+struct chores *web_thread_chores(struct web_thread *thread)
 {
-    mem_free(handle->data);
-}
-
-void web_thread_cancel(struct web_thread *thread, struct later *later)
-{
-    DL_DELETE(thread->laters, later);
-    uv_close((uv_handle_t *)&later->timer, on_later_closed);
-}
-
-static void run_later(struct later *later)
-{
-    void (*run)(void *owner) = later->later;
-    void *owner = later->owner;
-    web_thread_cancel(later->thread, later);
-    run(owner);
-}
-
-static void on_later(uv_timer_t *timer)
-{
-    run_later(timer->data);
-}
-
-struct later *web_thread_later(struct web_thread *thread, uint32_t ms, void (*run)(void *owner),
-                               void *owner)
-{
-    struct later *later = mem_new(sizeof *later);
-    later->thread = thread;
-    later->later = run;
-    later->owner = owner;
-    uv_timer_init(&thread->loop, &later->timer);
-    later->timer.data = later;
-    DL_APPEND(thread->laters, later);
-    uv_timer_start(&later->timer, on_later, thread->is_stopping ? 0 : ms, 0);
-    return later;
-}
-
-static void on_pool(uv_work_t *work)
-{
-    struct read *read = work->data;
-    struct event_reader *reader;
-    int status = event_reader_open(&reader, read->thread->store, NULL);
-    if (status != 0) {
-        read->run(read->owner, NULL, status);
-        return;
-    }
-    status = event_reader_begin(reader, NULL);
-    read->run(read->owner, reader, status);
-    if (status == 0) event_reader_end(reader);
-    event_reader_close(reader);
-}
-
-static void on_read(uv_work_t *work, int status)
-{
-    struct read *read = work->data;
-    void (*done)(void *owner) = read->done;
-    void *owner = read->owner;
-    (void)status;
-    read->thread->reads--;
-    mem_free(read);
-    done(owner);
-}
-
-int web_thread_read(struct web_thread *thread,
-                    void (*run)(void *owner, struct event_reader *reader, int status),
-                    void (*done)(void *owner), void *owner)
-{
-    if (thread->reads >= READS_MAX) return ERR_BUSY;
-    struct read *read = mem_new(sizeof *read);
-    *read = (struct read){.thread = thread, .run = run, .done = done, .owner = owner};
-    read->work.data = read;
-    int rv = uv_queue_work(&thread->loop, &read->work, on_pool, on_read);
-    assert(rv == 0);
-    thread->reads++;
-    return 0;
+    return thread->chores;
 }
 
 /* ---- mail and timers ---- */
@@ -481,8 +318,7 @@ static void on_server_stopped(void *owner)
 {
     struct web_thread *thread = owner;
     if (--thread->servers_open > 0) return;
-    while (thread->laters != NULL)
-        run_later(thread->laters);
+    chores_stop(thread->chores);
     viewers_stop(thread->viewers);
     uv_close((uv_handle_t *)&thread->turn_end, NULL);
     uv_close((uv_handle_t *)&thread->second, NULL);
@@ -650,6 +486,7 @@ int web_thread_start(struct web_thread **out, const struct web_thread_options *o
     rate_init(&thread->address_rate, ADDRESS_RATE * config->chat.rate, config->chat.rate_window_ms);
     mailbox_init(&thread->mailbox, &thread->loop, on_mail, thread);
     start_timers(thread);
+    thread->chores = chores_new(&thread->loop, options->store);
     thread->viewers = viewers_new(thread, &keys);
     thread->rooms = rooms_new(thread);
     thread->site = site_new(thread, &keys);
@@ -687,6 +524,7 @@ void web_thread_join(struct web_thread *thread)
     site_free(thread->site);
     rooms_free(thread->rooms);
     viewers_free(thread->viewers);
+    chores_free(thread->chores);
     event_reader_close(thread->reader);
     rate_close(&thread->address_rate);
     buf_close(&thread->decoded);

@@ -8,7 +8,9 @@
 #pragma once
 #include <uv.h>
 
+#include "app/chores.h"
 #include "app/config.h"
+#include "app/exchange.h"
 #include "app/mails.h"
 #include "app/secret.h"
 #include "store/event_store.h"
@@ -38,20 +40,6 @@ void web_thread_join(struct web_thread *thread);
 
 /* ---- for the rooms of this floor; all in the thread's own loop ---- */
 
-struct exchange { /* one HTTP request on its way to an answer */
-    struct web_thread *thread;
-    struct conn *conn; /* NULL once the browser has gone */
-    enum web_route route;
-    enum http_method method;
-    uint64_t started_ns;
-    void *data; /* of whoever answers it */
-};
-
-/* Answers, counts, and frees the exchange. Whoever keeps an exchange calls one of these exactly once,
- * in any case: when the connection has gone nothing is sent. */
-void exchange_respond(struct exchange *exchange, const struct http_response *response);
-void exchange_error(struct exchange *exchange, int status, const char *word, const char *sentence);
-
 const struct config *web_thread_config(const struct web_thread *thread);
 uv_loop_t *web_thread_loop(struct web_thread *thread);
 /* The newest; NULL before the first. Borrowed for this turn. */
@@ -72,14 +60,4 @@ uint32_t web_thread_rate_address(struct web_thread *thread, struct slice address
 bool web_thread_origin_allowed(const struct web_thread *thread, struct slice origin);
 bool web_thread_is_draining(const struct web_thread *thread);
 
-/* Reads from the store off the loop: `work` runs on the pool with a reader of its own (begun), then
- * `done` in the loop. 0 or ERR_BUSY when too many are under way (neither is called then). */
-int web_thread_read(struct web_thread *thread,
-                    void (*work)(void *owner, struct event_reader *reader, int status),
-                    void (*done)(void *owner), void *owner);
-/* Calls back once after `ms`, never early, and at once when the thread stops. What it returns may be
- * cancelled until then. */
-struct later;
-struct later *web_thread_later(struct web_thread *thread, uint32_t ms, void (*later)(void *owner),
-                               void *owner);
-void web_thread_cancel(struct web_thread *thread, struct later *later);
+struct chores *web_thread_chores(struct web_thread *thread);

@@ -1,0 +1,130 @@
+#include "app/chores.h"
+
+#include <assert.h>
+
+#include <utlist.h>
+
+#include "base/mem.h"
+
+enum { READS_MAX = 64 };
+
+struct later {
+    uv_timer_t timer;
+    struct chores *chores;
+    void (*run)(void *owner);
+    void *owner;
+    struct later *next, *prev;
+};
+
+struct read {
+    uv_work_t work;
+    struct chores *chores;
+    void (*run)(void *owner, struct event_reader *reader, int status);
+    void (*done)(void *owner);
+    void *owner;
+};
+
+struct chores {
+    uv_loop_t *loop;
+    struct event_store *store;
+    struct later *laters;
+    unsigned reads;
+    bool is_stopping;
+};
+
+struct chores *chores_new(uv_loop_t *loop, struct event_store *store)
+{
+    struct chores *chores = mem_new(sizeof *chores);
+    *chores = (struct chores){.loop = loop, .store = store};
+    return chores;
+}
+
+void chores_free(struct chores *chores)
+{
+    assert(chores->laters == NULL && chores->reads == 0);
+    mem_free(chores);
+}
+
+static void on_later_closed(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+static void run_later(struct later *later)
+{
+    void (*run)(void *owner) = later->run;
+    void *owner = later->owner;
+    DL_DELETE(later->chores->laters, later);
+    uv_close((uv_handle_t *)&later->timer, on_later_closed);
+    run(owner);
+}
+
+static void on_later(uv_timer_t *timer)
+{
+    run_later(timer->data);
+}
+
+void chores_stop(struct chores *chores)
+{
+    chores->is_stopping = true;
+    while (chores->laters != NULL)
+        run_later(chores->laters);
+}
+
+struct later *chores_later(struct chores *chores, uint32_t ms, void (*run)(void *owner),
+                           void *owner)
+{
+    struct later *later = mem_new(sizeof *later);
+    *later = (struct later){.chores = chores, .run = run, .owner = owner};
+    uv_timer_init(chores->loop, &later->timer);
+    later->timer.data = later;
+    DL_APPEND(chores->laters, later);
+    uv_timer_start(&later->timer, on_later, chores->is_stopping ? 0 : ms, 0);
+    return later;
+}
+
+void chores_cancel(struct later *later)
+{
+    DL_DELETE(later->chores->laters, later);
+    uv_close((uv_handle_t *)&later->timer, on_later_closed);
+}
+
+static void on_pool(uv_work_t *work)
+{
+    struct read *read = work->data;
+    struct event_reader *reader;
+    int status = event_reader_open(&reader, read->chores->store, NULL);
+    if (status != 0) {
+        read->run(read->owner, NULL, status);
+        return;
+    }
+    status = event_reader_begin(reader, NULL);
+    read->run(read->owner, status == 0 ? reader : NULL, status);
+    if (status == 0) event_reader_end(reader);
+    event_reader_close(reader);
+}
+
+static void on_read(uv_work_t *work, int status)
+{
+    struct read *read = work->data;
+    void (*done)(void *owner) = read->done;
+    void *owner = read->owner;
+    (void)status;
+    read->chores->reads--;
+    mem_free(read);
+    done(owner);
+}
+
+int chores_read(struct chores *chores,
+                void (*run)(void *owner, struct event_reader *reader, int status),
+                void (*done)(void *owner), void *owner)
+{
+    if (chores->reads >= READS_MAX) return ERR_BUSY;
+    struct read *read = mem_new(sizeof *read);
+    *read = (struct read){.chores = chores, .run = run, .done = done, .owner = owner};
+    read->work.data = read;
+    int rv = uv_queue_work(chores->loop, &read->work, on_pool, on_read);
+    assert(rv == 0);
+    chores->reads++;
+    return 0;
+}
