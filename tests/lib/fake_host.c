@@ -289,7 +289,7 @@ static struct fake_room *room_of(struct fake_host *fake, struct slice name)
         if (fake->rooms[i] == NULL) fake->rooms[i] = room_new(&tea_view, name);
         if (slice_equal(fake->rooms[i]->tea.room, name)) return fake->rooms[i];
     }
-    assert(!"too many rooms");
+    assert(false && "too many rooms");
     return NULL;
 }
 
