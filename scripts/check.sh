@@ -43,7 +43,7 @@ check_shell() {
 
 check_spelling() {
     tracked '*.c' '*.h' '*.md' '*.mjs' '*.heex' '*.html' '*.txt' 'scripts/*' |
-        xargs -r codespell --ignore-words-list=ons,te,fo,crate,clen,statics,nin
+        xargs -r codespell --ignore-words-list=ons,te,fo,crate,clen,statics,nin,ines
 }
 
 # Each header says by itself all that it needs.

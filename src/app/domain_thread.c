@@ -425,7 +425,7 @@ static void on_mail(void *owner, struct mail *mail)
         node_stop(domain->node, now_quiet, domain);
         break;
     case MAIL_STOP: stop(domain); break;
-    default: assert(!"a mail that the domain thread knows"); break;
+    default: assert(false && "a mail that the domain thread knows"); break;
     }
     mem_free(mail);
 }

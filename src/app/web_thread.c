@@ -360,7 +360,7 @@ static void on_mail(void *owner, struct mail *mail)
     case MAIL_SNAPSHOT: take_snapshot(thread, ((struct snapshot_mail *)mail)->snapshot); break;
     case MAIL_DRAIN: drain(thread); break;
     case MAIL_STOP: stop(thread); break;
-    default: assert(!"a mail that a web thread knows"); break;
+    default: assert(false && "a mail that a web thread knows"); break;
     }
     mem_free(mail);
 }
