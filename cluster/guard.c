@@ -177,34 +177,157 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
     return true;
 }
 
-static void on_recv(struct raft_io *io, struct raft_message *message)
+/* ---- messages that go out ---- */
+
+static struct guard_follower *follower_of(struct guard *guard, raft_id id)
+{
+    if (guard->followers_term != guard->raft->current_term) {
+        guard->followers_term = guard->raft->current_term;
+        guard->followers_count = 0;
+    }
+    for (size_t i = 0; i < guard->followers_count; i++) {
+        if (guard->followers[i].id == id) return &guard->followers[i];
+    }
+    if (guard->followers_count == GUARD_SERVERS_MAX) return NULL;
+    struct guard_follower *follower = &guard->followers[guard->followers_count++];
+    *follower = (struct guard_follower){.id = id};
+    return follower;
+}
+
+/* What a follower makes of it is the lesser of the commit index and the last entry that the message
+ * vouches for. */
+static void note_sent(struct guard *guard, const struct raft_message *message)
+{
+    const struct raft_append_entries *entries = &message->append_entries;
+    if (message->type != RAFT_APPEND_ENTRIES || entries->term != guard->raft->current_term) return;
+    struct guard_follower *follower = follower_of(guard, message->server_id);
+    if (follower == NULL) return;
+    raft_index vouched = entries->prev_log_index + entries->n_entries;
+    raft_index useful = entries->leader_commit < vouched ? entries->leader_commit : vouched;
+    if (useful > follower->told) follower->told = useful;
+    follower->sent_at = guard->real.time(guard->raft->io);
+}
+
+/* A node with a gap must be ticked like any other: a follower that is not goes on believing in a
+ * dead leader and refuses its vote to everybody. So it may stand, and is not heard. */
+static bool holds_back(struct guard *guard, const struct raft_message *message)
+{
+    if (message->type != RAFT_REQUEST_VOTE || !guard->has_gap) return false;
+    raft_time patience = (raft_time)GAP_PATIENCE * guard->raft->election_timeout;
+    return guard->real.time(guard->raft->io) - guard->heard < patience;
+}
+
+static int do_send(struct raft_io *io, struct raft_io_send *request,
+                   const struct raft_message *message, raft_io_send_cb done)
 {
     struct guard *guard = guard_of(io);
-    if (!lets_in(guard, message)) return;
-    guard->recv(io, message);
-    after_step(guard);
+    if (holds_back(guard, message)) {
+        done(request, RAFT_CANCELED);
+        return 0;
+    }
+    note_sent(guard, message);
+    int rv = guard->real.send(io, request, message, done);
+    /* A message that is lost at once is like one that is lost on its way. */
+    if (rv != 0) done(request, rv);
+    return 0;
+}
+
+static void on_sent(struct raft_io_send *request, int status)
+{
+    (void)status; /* lost: the next one says it again */
+    mem_free(request);
+}
+
+/* An AppendEntries without entries, on what the follower has for certain. */
+static void send_heartbeat(struct guard *guard, const struct raft_server *server, raft_index match)
+{
+    struct raft *raft = guard->raft;
+    raft_term term = guard_term_at(raft, match);
+    if (term == 0) return; /* compacted away: a snapshot is due, not this */
+    struct raft_message message = {
+        .type = RAFT_APPEND_ENTRIES,
+        .server_id = server->id,
+        .server_address = server->address,
+        .append_entries = {.version = APPEND_ENTRIES_VERSION,
+                           .term = raft->current_term,
+                           .prev_log_index = match,
+                           .prev_log_term = term,
+                           .leader_commit = raft->commit_index},
+    };
+    struct raft_io_send *request = mem_new(sizeof *request);
+    if (guard->real.send(raft->io, request, &message, on_sent) != 0) {
+        mem_free(request);
+        return;
+    }
+    note_sent(guard, &message);
+    guard->tells++;
+}
+
+typedef bool (*wants_fn)(struct guard *guard, const struct guard_follower *follower,
+                         raft_index match);
+
+static void send_heartbeats(struct guard *guard, wants_fn wants)
+{
+    struct raft *raft = guard->raft;
+    if (raft->state != RAFT_LEADER || raft->legacy.closing) return;
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        raft_index match;
+        const struct raft_server *server = &raft->configuration.servers[i];
+        if (server->id == raft->id || server->role == RAFT_SPARE) continue;
+        if (raft_match_index(raft, server->id, &match) != 0 || match == 0) continue;
+        const struct guard_follower *follower = follower_of(guard, server->id);
+        if (follower != NULL && wants(guard, follower, match)) {
+            send_heartbeat(guard, server, match);
+        }
+    }
+}
+
+static bool can_learn(struct guard *guard, const struct guard_follower *follower, raft_index match)
+{
+    raft_index commit = guard->raft->commit_index;
+    return (commit < match ? commit : match) > follower->told;
+}
+
+void guard_tell_commit(struct guard *guard)
+{
+    send_heartbeats(guard, can_learn);
+}
+
+static bool was_passed_over(struct guard *guard, const struct guard_follower *follower,
+                            raft_index match)
+{
+    (void)match;
+    return follower->sent_at != guard->real.time(guard->raft->io);
 }
 
 /* ---- time ---- */
 
 static void on_barrier(struct raft_barrier *barrier, int status)
 {
-    struct guard *guard = barrier->data;
     (void)status;
-    guard->barrier_term = 0;
+    mem_free(barrier);
 }
 
-/* Old entries are committed by an entry of the new term, which the library appends itself, unless
- * space is short at that moment. */
-static void help_new_leader(struct guard *guard)
+/* A new leader's first entry. The library appends one itself if there are uncommitted entries, unless
+ * space is short at that moment: so again at each tick until the term has one. */
+static void begin_term(struct guard *guard)
 {
     struct raft *raft = guard->raft;
-    if (raft->state != RAFT_LEADER || guard->barrier_term != 0) return;
-    if (raft->commit_index == raft_last_index(raft)) return;
+    if (raft->state != RAFT_LEADER || raft->legacy.closing) return;
+    if (guard->barrier_term == raft->current_term) return;
     if (guard_term_at(raft, raft_last_index(raft)) == raft->current_term) return;
-    guard->barrier.data = guard;
-    if (raft_barrier(raft, &guard->barrier, on_barrier) == 0) {
+    if (raft_transferee(raft) != 0) return;
+    /* A heartbeat has just gone to everybody, and to those that are not in the pipeline raft sends only
+     * one in so long a time. For this one entry that time is none. */
+    unsigned heartbeat_ms = raft->heartbeat_timeout;
+    struct raft_barrier *barrier = mem_new(sizeof *barrier);
+    raft->heartbeat_timeout = 0;
+    int rv = raft_barrier(raft, barrier, on_barrier);
+    raft->heartbeat_timeout = heartbeat_ms;
+    if (rv == 0) {
         guard->barrier_term = raft->current_term;
+    } else {
+        mem_free(barrier);
     }
 }
 
@@ -224,13 +347,28 @@ static void watch(struct guard *guard)
     }
 }
 
+/* After each step of raft that may have changed its state. */
+static void settle(struct guard *guard)
+{
+    after_step(guard);
+    begin_term(guard);
+}
+
+static void on_recv(struct raft_io *io, struct raft_message *message)
+{
+    struct guard *guard = guard_of(io);
+    if (!lets_in(guard, message)) return;
+    guard->recv(io, message);
+    settle(guard);
+}
+
 static void on_tick(struct raft_io *io)
 {
     struct guard *guard = guard_of(io);
     guard->tick(io);
-    after_step(guard);
+    settle(guard);
     if (guard->raft->legacy.closing) return;
-    help_new_leader(guard);
+    send_heartbeats(guard, was_passed_over);
     watch(guard);
 }
 
@@ -243,101 +381,6 @@ static int do_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, ra
     int rv = guard->real.start(io, msecs, on_tick, on_recv);
     after_step(guard); /* a single voter leads already */
     return rv;
-}
-
-/* ---- messages that go out ---- */
-
-static struct guard_told *told_of(struct guard *guard, raft_id id)
-{
-    if (guard->told_term != guard->raft->current_term) {
-        guard->told_term = guard->raft->current_term;
-        guard->told_count = 0;
-    }
-    for (size_t i = 0; i < guard->told_count; i++) {
-        if (guard->told[i].id == id) return &guard->told[i];
-    }
-    if (guard->told_count == GUARD_SERVERS_MAX) return NULL;
-    struct guard_told *told = &guard->told[guard->told_count++];
-    *told = (struct guard_told){.id = id};
-    return told;
-}
-
-/* What a follower makes of it is the lesser of the commit index and the last entry that the message
- * vouches for. */
-static void note_told(struct guard *guard, const struct raft_message *message)
-{
-    const struct raft_append_entries *entries = &message->append_entries;
-    if (message->type != RAFT_APPEND_ENTRIES || entries->term != guard->raft->current_term) return;
-    struct guard_told *told = told_of(guard, message->server_id);
-    raft_index vouched = entries->prev_log_index + entries->n_entries;
-    raft_index useful = entries->leader_commit < vouched ? entries->leader_commit : vouched;
-    if (told != NULL && useful > told->commit) told->commit = useful;
-}
-
-/* A node with a gap must be ticked like any other: a follower that is not goes on believing in a
- * dead leader and refuses its vote to everybody. So it may stand, and is not heard. */
-static bool holds_back(struct guard *guard, const struct raft_message *message)
-{
-    if (message->type != RAFT_REQUEST_VOTE || !guard->has_gap) return false;
-    raft_time patience = (raft_time)GAP_PATIENCE * guard->raft->election_timeout;
-    return guard->real.time(guard->raft->io) - guard->heard < patience;
-}
-
-static int do_send(struct raft_io *io, struct raft_io_send *request,
-                   const struct raft_message *message, raft_io_send_cb on_sent)
-{
-    struct guard *guard = guard_of(io);
-    if (holds_back(guard, message)) {
-        on_sent(request, RAFT_CANCELED);
-        return 0;
-    }
-    note_told(guard, message);
-    return guard->real.send(io, request, message, on_sent);
-}
-
-static void on_told(struct raft_io_send *request, int status)
-{
-    (void)status; /* lost: the heartbeat says it again */
-    mem_free(request);
-}
-
-static void tell_commit_to(struct guard *guard, const struct raft_server *server)
-{
-    struct raft *raft = guard->raft;
-    raft_index match;
-    if (raft_match_index(raft, server->id, &match) != 0 || match == 0) return;
-    raft_index useful = raft->commit_index < match ? raft->commit_index : match;
-    struct guard_told *told = told_of(guard, server->id);
-    if (told == NULL || useful <= told->commit) return;
-    raft_term term = guard_term_at(raft, match);
-    if (term == 0) return; /* compacted away: a snapshot is due, not this */
-    struct raft_message message = {
-        .type = RAFT_APPEND_ENTRIES,
-        .server_id = server->id,
-        .server_address = server->address,
-        .append_entries = {.version = APPEND_ENTRIES_VERSION,
-                           .term = raft->current_term,
-                           .prev_log_index = match,
-                           .prev_log_term = term,
-                           .leader_commit = raft->commit_index},
-    };
-    struct raft_io_send *request = mem_new(sizeof *request);
-    if (guard->real.send(raft->io, request, &message, on_told) != 0) {
-        mem_free(request);
-        return;
-    }
-    told->commit = useful;
-    guard->tells++;
-}
-
-void guard_tell_commit(struct guard *guard)
-{
-    struct raft *raft = guard->raft;
-    if (raft->state != RAFT_LEADER || raft->legacy.closing) return;
-    for (unsigned i = 0; i < raft->configuration.n; i++) {
-        const struct raft_server *server = &raft->configuration.servers[i];
-        if (server->id != raft->id && server->role != RAFT_SPARE) tell_commit_to(guard, server);
-    }
 }
 
 /* ---- the disk ---- */

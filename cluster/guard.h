@@ -19,6 +19,8 @@
  *   and looks alive                                       committed is not applied for 10 s
  *   a new leader whose disk is short of space gives its   tries again on later ticks
  *   first entry up and commits nothing of old terms
+ *   a send that fails at once, of the answer to an        tells it later, as a message that was lost
+ *   AppendEntries: its entries are freed twice
  *
  * And it does what our own design asks for:
  *
@@ -27,14 +29,27 @@
  *   gap        a node whose history lacks events below its log asks for no votes before five election
  *              timeouts without a leader, declines to be handed leadership, and takes no entries when
  *              too much waits for the missing ones
- *   tell       followers learn at once that an entry is committed
+ *   prompt     nobody waits for a heartbeat: see below
  *
- * About the last: when a majority has an entry the library moves the leader's commit index, but tells
- * it only in the next AppendEntries, which without new entries is the heartbeat, up to 40 ms later:
- * that long the page on another node would wait. guard_tell_commit sends what a heartbeat would be:
- * an AppendEntries without entries that stands on the follower's match index, so it cannot be refused
- * by a follower that is what the leader believes, and changes nothing but the commit index there.
- * To be called at the end of a turn of the loop: if the next batch was just sent, it said so already.
+ * A lone message in a quiet room would wait for the library's clock, the heartbeat, two times over: for
+ * up to 40 ms before it is sent, and for as long again until the followers learn that it is committed.
+ * Measured without what follows: 33 ms until the leader's answer, 78 ms until another node shows it;
+ * with it 0.4 and 0.5 ms.
+ *
+ *   commit     When a majority has an entry the leader's commit index moves, but is told only in the
+ *              next AppendEntries. guard_tell_commit sends one at once, at the end of a turn of the
+ *              loop; if the next batch was just sent, that has said it already.
+ *   pipeline   The leader's tick asks whether it has heard of each follower since the last tick. After a
+ *              message it skips a heartbeat, so one tick later there was nothing to be heard, the
+ *              follower counts as unreachable, and new entries go to it only with the heartbeat (probe
+ *              instead of pipeline). So the guard sends at each tick at which raft did not.
+ *   first      All followers of a new leader are in that state until they acknowledge an entry. So a new
+ *              leader always begins its term with one, a barrier, sent at once.
+ *
+ * What the guard sends is what a heartbeat is: an AppendEntries without entries in the leader's term
+ * that stands on the follower's match index. A follower that is what the leader believes cannot refuse
+ * it, it changes nothing there but the commit index, and its answer tells the leader nothing new; a
+ * refusal of one that has lost its log is ignored as stale, like that of any heartbeat.
  *
  * Raft's thread; the tracer's callback alone may come from another one, and only ends the process.
  */
@@ -61,9 +76,10 @@ struct guard_picture { /* of what on_change tells */
     bool is_ready;
 };
 
-struct guard_told {
+struct guard_follower { /* as leader: one that we send to */
     raft_id id;
-    raft_index commit; /* the highest that we told this follower and that it can use */
+    raft_index told;   /* the highest commit index that we told it and that it can use */
+    raft_time sent_at; /* raft_io's clock when anything went to it */
 };
 
 struct guard {
@@ -75,11 +91,10 @@ struct guard {
     struct raft_tracer tracer; /* for raft_uv_set_tracer */
     struct guard_picture picture;
 
-    raft_term seen_term;  /* as leader: the term that ready_at belongs to */
-    raft_index ready_at;  /* everything up to here is of earlier terms */
-    raft_term ready_term; /* the term in which it is all applied */
-    struct raft_barrier barrier;
-    raft_term barrier_term; /* ours was appended in this term; 0 = it is not in use */
+    raft_term seen_term;    /* as leader: the term that ready_at belongs to */
+    raft_index ready_at;    /* everything up to here is of earlier terms */
+    raft_term ready_term;   /* the term in which it is all applied */
+    raft_term barrier_term; /* as leader: our barrier was appended in this term */
 
     struct guard_put *held; /* our snapshot that waits for the store, or NULL */
     uint64_t manifest;      /* event number in the manifest that fsm->snapshot returned */
@@ -94,9 +109,9 @@ struct guard {
     raft_time silence;    /* how long nobody had, when the present leader began; 0 = not known */
     raft_index leader_commit; /* as the leader told it last */
 
-    struct guard_told told[GUARD_SERVERS_MAX];
-    size_t told_count;
-    raft_term told_term;
+    struct guard_follower followers[GUARD_SERVERS_MAX];
+    size_t followers_count;
+    raft_term followers_term;
 
     raft_index stuck_at; /* watchdog: the applied index, */
     unsigned stuck_ms;   /* and for how long it stands below the commit index */

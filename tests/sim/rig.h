@@ -1,0 +1,56 @@
+/* A cluster on raft's own simulator: virtual time, network and disk, the same every time. */
+#pragma once
+#include <raft.h>
+#include <raft/fixture.h>
+
+#include "cluster/guard.h"
+
+enum { RIG_NODES = 5, RIG_VALUES = 4096, RIG_HEARTBEAT_MS = 100, RIG_ELECTION_MS = 1000 };
+
+struct rig;
+
+struct rig_node {
+    struct rig *rig;
+    struct raft_fsm fsm;
+    struct guard guard;
+    bool is_guarded;
+    bool gives_manifests;        /* else fsm->snapshot is busy */
+    uint64_t values[RIG_VALUES]; /* as applied */
+    size_t values_count;
+    unsigned restored;
+};
+
+struct rig {
+    struct raft_fixture fixture;
+    struct rig_node nodes[RIG_NODES];
+    unsigned count;
+    bool tells;          /* guard_tell_commit after every step */
+    bool checks_match;   /* no leader believes more of a follower than is true */
+    unsigned fatals;     /* calls of on_fatal, when it is to return */
+    bool survives_fatal; /* else on_fatal ends the process with RIG_FATAL */
+};
+
+enum { RIG_FATAL = 42 };
+
+struct rig_options {
+    unsigned count;
+    bool is_unguarded;
+    bool is_stopped; /* do not start: the test puts entries in before */
+};
+
+void rig_init(struct rig *rig, const struct rig_options *options);
+void rig_start(struct rig *rig);
+void rig_close(struct rig *rig);
+
+struct raft *rig_raft(struct rig *rig, unsigned i);
+/* Proposes one value on node i; returns raft_apply's answer. */
+int rig_propose(struct rig *rig, unsigned i, uint64_t value);
+void rig_run(struct rig *rig, unsigned msecs);
+/* Both ways between i and all others. */
+void rig_cut(struct rig *rig, unsigned i);
+void rig_join(struct rig *rig, unsigned i);
+/* All nodes have applied the same values, as far as they go. */
+void rig_check_agreement(struct rig *rig);
+
+/* Runs it in a child; returns its exit status, or 1000 + the signal that ended it. */
+int rig_in_child(void (*run)(void));

@@ -1,0 +1,158 @@
+#include "trio.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/data_dir.h"
+
+void trio_exit(void *owner, int exit_code, const char *sentence)
+{
+    const struct trio_node *one = owner;
+    fprintf(stderr, "%s: fatal %d: %s\n", one->name, exit_code, sentence);
+    _exit(exit_code);
+}
+
+static void on_event(void *owner, const struct message_sent *event, struct shared *bytes)
+{
+    struct trio_node *one = owner;
+    (void)bytes;
+    one->events++;
+    one->last_event_ns = clock_ns();
+    one->digest = event->digest;
+    if (event->number != one->events) trio_exit(owner, 99, "numbers are not dense");
+}
+
+static void on_entry(void *owner, uint64_t index)
+{
+    struct trio_node *one = owner;
+    one->index = index;
+}
+
+static void on_change(void *owner)
+{
+    (void)owner;
+}
+
+static void on_cluster_event(void *owner, const struct cluster_event *event)
+{
+    struct trio_node *one = owner;
+    one->told[event->kind]++;
+    one->last_told = *event;
+}
+
+void trio_init(struct trio *trio, size_t count, int first_port)
+{
+    struct errmsg errmsg;
+    char line[512] = "";
+    *trio = (struct trio){.count = count};
+    signal(SIGPIPE, SIG_IGN); /* as main does: libuv does not mask it */
+    uv_loop_init(&trio->loop);
+    snprintf(trio->root, sizeof trio->root, "/tmp/livetea-trio-XXXXXX");
+    if (mkdtemp(trio->root) == NULL) abort();
+    for (size_t i = 0; i < count; i++) {
+        size_t used = strlen(line);
+        snprintf(line + used, sizeof line - used, "%stea-%zu=127.0.0.1:%d", i == 0 ? "" : ",",
+                 i + 1, first_port + (int)i);
+    }
+    if (peers_parse(trio->peers, &trio->peers_count, slice_from(line), &errmsg) != 0) abort();
+    for (size_t i = 0; i < count; i++) {
+        struct trio_node *one = &trio->nodes[i];
+        snprintf(one->name, sizeof one->name, "%s", trio->peers[i].name);
+        snprintf(one->path, sizeof one->path, "%s/%zu", trio->root, i + 1);
+    }
+}
+
+void trio_start(struct trio *trio, size_t i)
+{
+    struct trio_node *one = &trio->nodes[i];
+    struct errmsg errmsg = {.text = ""};
+    if (data_dir_open(&one->dir, one->path, one->name, &errmsg) != 0) {
+        trio_exit(one, 98, errmsg.text);
+    }
+    one->events = 0;
+    const struct chat_limits limits = {.text_code_points_max = CHAT_TEXT_CODE_POINTS_MAX};
+    chat_init(&one->chat, &limits);
+    int rv = node_start(&one->node,
+                        &(struct node_options){.loop = &trio->loop,
+                                               .handler = {.owner = one,
+                                                           .on_event = on_event,
+                                                           .on_entry = on_entry,
+                                                           .on_change = on_change,
+                                                           .on_cluster_event = on_cluster_event,
+                                                           .on_fatal = trio_exit},
+                                               .chat = &one->chat,
+                                               .dir = &one->dir,
+                                               .name = one->name,
+                                               .cluster_name = "trio",
+                                               .listen = trio->peers[i].address,
+                                               .advertise = trio->peers[i].address,
+                                               .http_url = "http://127.0.0.1:1",
+                                               .version = "0.1.0",
+                                               .peers = trio->peers,
+                                               .peers_count = trio->peers_count,
+                                               .secret = slice_of("a secret of the three of them"),
+                                               .heartbeat_ms = 40,
+                                               .election_timeout_ms = 400},
+                        &errmsg);
+    if (rv != 0) trio_exit(one, 97, errmsg.text);
+    one->is_running = true;
+}
+
+static void on_stopped(void *owner)
+{
+    struct trio_node *one = owner;
+    one->is_running = false;
+    one->node = NULL;
+    chat_close(&one->chat);
+    data_dir_close(&one->dir);
+}
+
+void trio_stop(struct trio *trio, size_t i)
+{
+    struct trio_node *one = &trio->nodes[i];
+    node_stop(one->node, on_stopped, one);
+    while (one->is_running)
+        uv_run(&trio->loop, UV_RUN_ONCE);
+}
+
+struct trio_node *trio_leader(struct trio *trio)
+{
+    for (size_t i = 0; i < trio->count; i++) {
+        struct cluster_status status;
+        if (!trio->nodes[i].is_running) continue;
+        node_status(trio->nodes[i].node, &status);
+        if (status.is_leader && status.is_ready) return &trio->nodes[i];
+    }
+    return NULL;
+}
+
+bool trio_run_until(struct trio *trio, bool (*is_so)(struct trio *trio), uint64_t most_ms)
+{
+    uint64_t end_ms = clock_ms() + most_ms;
+    while (!is_so(trio)) {
+        if (clock_ms() > end_ms) return false;
+        uv_run(&trio->loop, UV_RUN_ONCE);
+    }
+    return true;
+}
+
+static void remove_tree(const char *path)
+{
+    char command[512];
+    snprintf(command, sizeof command, "rm -rf '%s'", path);
+    if (system(command) != 0) fprintf(stderr, "cannot remove %s\n", path);
+}
+
+void trio_close(struct trio *trio)
+{
+    for (size_t i = 0; i < trio->count; i++) {
+        if (trio->nodes[i].is_running) trio_stop(trio, i);
+    }
+    uv_run(&trio->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&trio->loop);
+    remove_tree(trio->root);
+}
