@@ -619,7 +619,7 @@ static void chat_handle_info(struct live *live, void *page, const struct live_in
 
 struct chat_page { /* what the template has holes for; lives as long as one render */
     struct html style;
-    struct slice room, path, placeholder, nonce, draft, on_focus, on_blur, enter_hint;
+    struct slice room, path, placeholder, nonce, draft, on_blur, enter_hint;
     struct slice jump, hint, hint_class, typing, aria_live, strip, strip_class;
     struct visitor_view v;
     bool has_keys, at_start, patch_focused;
@@ -688,12 +688,9 @@ static void fill_keys(struct chat_page *view, const struct live *live)
     view->has_keys = !live->touch;
     view->enter_hint = live->touch ? slice_of("enter") : slice_of("send");
     if (live->touch) return;
-    view->on_focus =
-        slice_of("[[\"set_attr\",{\"attr\":[\"phx-key\",\"Enter\"],\"to\":\"#k-enter\"}],"
-                 "[\"set_attr\",{\"attr\":[\"phx-key\",\"Shift\"],\"to\":\".k-shift\"}]]");
+    /* Whoever leaves with Shift held lets it go elsewhere: here Enter sends again. */
     view->on_blur =
-        slice_of("[[\"set_attr\",{\"attr\":[\"phx-key\",\"off\"],\"to\":\"#k-enter\"}],"
-                 "[\"set_attr\",{\"attr\":[\"phx-key\",\"off\"],\"to\":\".k-shift\"}]]");
+        slice_of("[[\"set_attr\",{\"attr\":[\"phx-key\",\"Enter\"],\"to\":\"#k-enter\"}]]");
 }
 
 static void fill_style(struct chat_page *view, const struct chat_model *model,

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "base/crypto.h"
 #include "base/text.h"
 
 /* ---- routes ---- */
@@ -167,6 +168,24 @@ void pages_add_unread(struct buf *out, uint64_t unread)
         add(out, "(99+) ");
     else
         buf_printf(out, "(%" PRIu64 ") ", unread);
+}
+
+void pages_style_nonce(char out[PAGES_NONCE], const struct identity *identity)
+{
+    enum { NONCE_BYTES = 16 };
+    uint8_t digest[SHA256_SIZE];
+    struct slice parts[] = {
+        SLICE("style nonce"),
+        slice_make(identity->session, sizeof identity->session),
+        slice_make(&identity->issued_s, sizeof identity->issued_s),
+    };
+    struct buf text;
+    crypto_sha256(digest, parts, sizeof parts / sizeof parts[0]);
+    buf_init(&text, 2 * PAGES_NONCE);
+    crypto_add_base64url(&text, digest, NONCE_BYTES);
+    memcpy(out, text.at, PAGES_NONCE - 1);
+    out[PAGES_NONCE - 1] = '\0';
+    buf_close(&text);
 }
 
 /* An origin as we allow it into a header: no blanks, quotes, commas or semicolons. */

@@ -39,6 +39,13 @@ void pages_frame(struct buf *out, const struct frame *frame);
 /* "(3) " before a title; nothing for 0. */
 void pages_add_unread(struct buf *out, uint64_t unread);
 
+/* The nonce of the private style in the page of this identity: for the policy of the response and for
+ * live_dead_render. It follows from what the page's session token carries (the secret session id and
+ * issued_s), so the identity must be the one that token_add_session was given. A join renders the
+ * same: a page that the client builds anew when it navigates needs it again. */
+enum { PAGES_NONCE = 23 }; /* with its final NUL */
+void pages_style_nonce(char out[PAGES_NONCE], const struct identity *identity);
+
 /* The value of Content-Security-Policy. `nodes` as in frame; `nonce` may be NULL. */
 void pages_csp(struct buf *out, struct slice nodes, const char *nonce);
 

@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "pages/pages.h"
 
 static uint16_t word_hash(struct slice word)
 {
@@ -81,10 +82,10 @@ void visitor_add_style(struct buf *out, const struct visitor *visitor, const str
 {
     const struct live *live = visitor->live;
     const uint8_t *id = live->identity->sender_id.bytes;
-    /* A live page's style has an empty nonce: browsers hide the first one's from the client, which
-     * would take a missing one for a removed one, and the style would be refused from then on. */
+    char nonce[PAGES_NONCE];
+    pages_style_nonce(nonce, live->identity);
     buf_add(out, slice_of("<style nonce=\""));
-    if (live->style_nonce != NULL) buf_add_html(out, slice_from(live->style_nonce));
+    buf_add_html(out, slice_from(live->style_nonce != NULL ? live->style_nonce : nonce));
     buf_add(out, slice_of("\">"));
     buf_printf(out,
                ".u-%02x%02x .who{color:var(--leaf)}.p-%02x%02x .here>*{display:none}"
