@@ -1,0 +1,434 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cluster/barrier.h"
+#include "cluster/forward.h"
+
+enum { ELECTION_MS = 400, AGAIN_MS = 600 };
+
+struct asked { /* one command and its answer */
+    struct command_request request;
+    unsigned answers;
+    struct answer answer;
+};
+
+struct desk {
+    struct chat chat;
+    struct forward *forward;
+    unsigned sent, sent_retried, flushed;
+    struct command_id last;
+};
+
+static void on_send(void *owner, const struct send_message *command)
+{
+    struct desk *desk = owner;
+    desk->sent++;
+    if (command->retried) desk->sent_retried++;
+    desk->last = command->id;
+}
+
+static void on_flush(void *owner)
+{
+    struct desk *desk = owner;
+    desk->flushed++;
+}
+
+static int setup(void **state)
+{
+    static struct desk desk;
+    const struct chat_limits limits = {.text_code_points_max = 4000};
+    desk = (struct desk){.sent = 0};
+    chat_init(&desk.chat, &limits);
+    desk.forward =
+        forward_new(&desk.chat, ELECTION_MS,
+                    &(struct forward_handler){.owner = &desk, .send = on_send, .flush = on_flush});
+    *state = &desk;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct desk *desk = *state;
+    forward_free(desk->forward);
+    chat_close(&desk->chat);
+    return 0;
+}
+
+static void on_answer(struct command_request *request, const struct answer *answer)
+{
+    struct asked *asked = (struct asked *)request;
+    asked->answers++;
+    asked->answer = *answer;
+}
+
+static void ask(struct desk *desk, struct asked *asked, uint8_t id, const char *text, uint64_t now)
+{
+    *asked = (struct asked){.request = {.on_answer = on_answer}};
+    asked->request.command = (struct send_message){
+        .room = slice_of("tea"), .sender = slice_of("Ann"), .text = slice_from(text)};
+    asked->request.command.id.bytes[0] = id;
+    asked->request.command.at_ms = 1;
+    forward_add(desk->forward, &asked->request, now);
+}
+
+/* As the machine does it. */
+static void apply(struct desk *desk, const struct asked *asked)
+{
+    struct message_sent event;
+    const struct send_message *command = &asked->request.command;
+    enum chat_outcome outcome = chat_apply(&desk->chat, command, desk->chat.index + 1, &event);
+    forward_applied(desk->forward, &command->id, outcome, &event);
+}
+
+static void assert_answer(const struct asked *asked, enum answer_kind kind)
+{
+    assert_int_equal(asked->answers, 1);
+    assert_int_equal(asked->answer.kind, kind);
+}
+
+static void assert_refused(const struct asked *asked, enum chat_refusal refusal)
+{
+    assert_answer(asked, ANSWER_REFUSED);
+    assert_int_equal(asked->answer.refusal, refusal);
+}
+
+static void a_command_is_answered_when_it_is_applied_here(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one;
+    ask(desk, &one, 1, "hello", 0);
+    assert_int_equal(desk->sent, 0);
+    forward_flush(desk->forward, true, 0);
+    assert_int_equal(desk->sent, 1);
+    assert_int_equal(desk->flushed, 1);
+    assert_int_equal(one.answers, 0);
+    apply(desk, &one);
+    assert_answer(&one, ANSWER_ACCEPTED);
+    assert_int_equal(one.answer.number, 1);
+    assert_int_equal(forward_waiting(desk->forward), 0);
+}
+
+static void it_is_sent_again_with_the_mark_after_silence(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one;
+    ask(desk, &one, 1, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    forward_tick(desk->forward, AGAIN_MS - 1);
+    forward_flush(desk->forward, true, AGAIN_MS - 1);
+    assert_int_equal(desk->sent, 1);
+    forward_tick(desk->forward, AGAIN_MS);
+    forward_flush(desk->forward, true, AGAIN_MS);
+    assert_int_equal(desk->sent, 2);
+    assert_int_equal(desk->sent_retried, 1);
+    apply(desk, &one);
+    assert_answer(&one, ANSWER_ACCEPTED);
+}
+
+static void another_leader_gets_it_at_once(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one;
+    ask(desk, &one, 1, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    forward_leader_changed(desk->forward);
+    forward_flush(desk->forward, true, 10);
+    assert_int_equal(desk->sent_retried, 1);
+    apply(desk, &one);
+}
+
+static void without_a_leader_a_new_command_waits_a_while_and_is_refused(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one, two;
+    ask(desk, &one, 1, "hello", 0);
+    forward_flush(desk->forward, false, 0);
+    forward_tick(desk->forward, 2 * ELECTION_MS + 999);
+    assert_int_equal(one.answers, 0);
+    forward_tick(desk->forward, 2 * ELECTION_MS + 1000);
+    assert_refused(&one, CHAT_NO_LEADER);
+    assert_int_equal(desk->sent, 0);
+    ask(desk, &two, 2, "hello", 5000);
+    forward_flush(desk->forward, true, 5000);
+    assert_int_equal(desk->sent, 1);
+    apply(desk, &two);
+}
+
+static void what_was_sent_and_has_no_answer_is_unknown_at_the_deadline(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one;
+    ask(desk, &one, 1, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    forward_tick(desk->forward, FORWARD_DEADLINE_MS - 1);
+    assert_int_equal(one.answers, 0);
+    forward_tick(desk->forward, FORWARD_DEADLINE_MS);
+    assert_answer(&one, ANSWER_UNKNOWN);
+}
+
+static void a_leaders_refusal_is_passed_on(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one;
+    ask(desk, &one, 1, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_TOO_FAST, 250, false);
+    assert_refused(&one, CHAT_TOO_FAST);
+    assert_int_equal(one.answer.wait_ms, 250);
+}
+
+static void the_refusal_of_an_earlier_copy_counts_no_more(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one;
+    ask(desk, &one, 1, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    forward_leader_changed(desk->forward);
+    forward_flush(desk->forward, true, 10);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_TOO_FAST, 250, false);
+    assert_int_equal(one.answers, 0);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_BUSY, 0, true);
+    assert_int_equal(one.answers, 0); /* tried again */
+    forward_refused(desk->forward, &one.request.command.id, CHAT_TEXT_TOO_LONG, 0, true);
+    assert_answer(&one, ANSWER_UNKNOWN); /* the first leader may have let it in */
+}
+
+static void two_requests_with_one_id_share_the_answer(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one, two, other;
+    ask(desk, &one, 1, "hello", 0);
+    ask(desk, &two, 1, "hello", 0);
+    ask(desk, &other, 1, "something else", 0);
+    assert_refused(&other, CHAT_ID_USED);
+    forward_flush(desk->forward, true, 0);
+    assert_int_equal(desk->sent, 1);
+    apply(desk, &one);
+    assert_answer(&one, ANSWER_ACCEPTED);
+    assert_answer(&two, ANSWER_ACCEPTED);
+    assert_int_equal(two.answer.number, 1);
+}
+
+static void a_second_time_is_a_duplicate_with_the_first_number(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one, two;
+    uint64_t results[5];
+    ask(desk, &one, 1, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    apply(desk, &one);
+    ask(desk, &two, 1, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    forward_refused(desk->forward, &two.request.command.id, CHAT_DUPLICATE, 0, false);
+    assert_answer(&two, ANSWER_ACCEPTED);
+    assert_int_equal(two.answer.number, 1);
+    forward_results(desk->forward, results);
+    assert_int_equal(results[0], 1);
+    assert_int_equal(results[4], 1);
+}
+
+static void a_duplicate_that_is_not_applied_here_yet_waits_for_it(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one;
+    ask(desk, &one, 1, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_DUPLICATE, 0, false);
+    assert_int_equal(one.answers, 0);
+    apply(desk, &one); /* the first copy arrives */
+    assert_answer(&one, ANSWER_ACCEPTED);
+}
+
+static void an_id_that_somebody_used_for_another_message_is_refused(void **state)
+{
+    struct desk *desk = *state;
+    struct asked mine, theirs;
+    ask(desk, &mine, 1, "mine", 0);
+    forward_flush(desk->forward, true, 0);
+    theirs = mine;
+    theirs.request.command.text = slice_of("theirs");
+    apply(desk, &theirs); /* by another node, under the same id */
+    assert_refused(&mine, CHAT_ID_USED);
+}
+
+static void what_our_own_queue_gives_back_unsent_is_new_again(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one, two;
+    ask(desk, &one, 1, "hello", 0);
+    ask(desk, &two, 2, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    forward_dropped(desk->forward, &one.request.command.id, false);
+    forward_dropped(desk->forward, &two.request.command.id, true);
+    forward_tick(desk->forward, 2 * ELECTION_MS + 1000); /* still no leader */
+    assert_refused(&one, CHAT_NO_LEADER);
+    assert_int_equal(two.answers, 0);
+    forward_flush(desk->forward, true, 2000);
+    assert_int_equal(desk->sent_retried, 1);
+    apply(desk, &two);
+}
+
+static void too_many_are_busy(void **state)
+{
+    struct desk *desk = *state;
+    static struct asked many[COMMANDS_WAITING_MAX + 1];
+    for (unsigned i = 0; i <= COMMANDS_WAITING_MAX; i++) {
+        many[i] = (struct asked){.request = {.on_answer = on_answer}};
+        many[i].request.command = (struct send_message){.text = slice_of("x")};
+        memcpy(many[i].request.command.id.bytes, &i, sizeof i);
+        forward_add(desk->forward, &many[i].request, 0);
+    }
+    assert_refused(&many[COMMANDS_WAITING_MAX], CHAT_BUSY);
+    assert_int_equal(many[0].answers, 0);
+    assert_int_equal(forward_waiting(desk->forward), COMMANDS_WAITING_MAX);
+}
+
+/* ---- barriers ---- */
+
+struct fence {
+    struct barrier *barrier;
+    unsigned asked, appended, replied;
+    uint64_t last_id, passed;
+    bool cannot;
+};
+
+struct waiting {
+    struct barrier_request request;
+    unsigned answers;
+    int status;
+};
+
+static void on_ask(void *owner, uint64_t id)
+{
+    struct fence *fence = owner;
+    fence->asked++;
+    fence->last_id = id;
+}
+
+static void on_reply(void *owner, uint64_t to, uint64_t id)
+{
+    struct fence *fence = owner;
+    (void)to;
+    (void)id;
+    fence->replied++;
+}
+
+static bool on_append(void *owner)
+{
+    struct fence *fence = owner;
+    fence->appended++;
+    return !fence->cannot;
+}
+
+static bool has_passed(void *owner, uint64_t mark)
+{
+    const struct fence *fence = owner;
+    return mark <= fence->passed;
+}
+
+static void on_barrier(struct barrier_request *request, int status)
+{
+    struct waiting *waiting = (struct waiting *)request;
+    waiting->answers++;
+    waiting->status = status;
+}
+
+static struct barrier *new_barrier(struct fence *fence)
+{
+    *fence = (struct fence){.asked = 0};
+    fence->barrier = barrier_new(
+        ELECTION_MS, &(struct barrier_handler){
+                         .owner = fence, .ask = on_ask, .reply = on_reply, .append = on_append});
+    return fence->barrier;
+}
+
+static void a_barrier_is_passed_when_the_leaders_index_is_applied_here(void **state)
+{
+    (void)state;
+    struct fence fence;
+    struct barrier *barrier = new_barrier(&fence);
+    struct waiting one = {.request = {.on_barrier = on_barrier}};
+    barrier_add(barrier, &one.request, 0);
+    barrier_flush(barrier, false, 0);
+    assert_int_equal(fence.asked, 0);
+    barrier_flush(barrier, true, 0);
+    barrier_flush(barrier, true, 1);
+    assert_int_equal(fence.asked, 1);
+    barrier_flush(barrier, true, AGAIN_MS);
+    assert_int_equal(fence.asked, 2);
+    barrier_replied(barrier, fence.last_id, 9, 8);
+    assert_int_equal(one.answers, 0);
+    barrier_applied(barrier, 9);
+    assert_int_equal(one.answers, 1);
+    assert_int_equal(one.status, 0);
+    barrier_free(barrier);
+}
+
+static void a_barrier_without_an_answer_ends_at_its_deadline(void **state)
+{
+    (void)state;
+    struct fence fence;
+    struct barrier *barrier = new_barrier(&fence);
+    struct waiting one = {.request = {.on_barrier = on_barrier}}, two = one, three = one;
+    barrier_add(barrier, &one.request, 0);
+    barrier_tick(barrier, true, BARRIER_DEADLINE_MS);
+    assert_int_equal(one.status, ERR_TIMEOUT);
+    barrier_add(barrier, &two.request, 0);
+    barrier_tick(barrier, false, BARRIER_DEADLINE_MS);
+    assert_int_equal(two.status, ERR_NO_LEADER);
+    barrier_add(barrier, &three.request, 0);
+    barrier_free(barrier);
+    assert_int_equal(three.status, ERR_CLOSED);
+}
+
+static void the_leader_answers_behind_what_it_had_queued(void **state)
+{
+    (void)state;
+    struct fence fence;
+    struct barrier *barrier = new_barrier(&fence);
+    barrier_asked(barrier, 7, 1, 10);
+    barrier_asked(barrier, 8, 1, 12);
+    fence.passed = 9;
+    barrier_pump(barrier, has_passed, &fence);
+    assert_int_equal(fence.appended, 0);
+    fence.passed = 11;
+    barrier_pump(barrier, has_passed, &fence);
+    barrier_pump(barrier, has_passed, &fence); /* one at a time */
+    assert_int_equal(fence.appended, 1);
+    barrier_committed(barrier, true);
+    assert_int_equal(fence.replied, 1);
+    fence.passed = 12;
+    barrier_pump(barrier, has_passed, &fence);
+    barrier_committed(barrier, false); /* lost leadership: no promise */
+    assert_int_equal(fence.replied, 1);
+    barrier_free(barrier);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_command_is_answered_when_it_is_applied_here),
+        TEST(it_is_sent_again_with_the_mark_after_silence),
+        TEST(another_leader_gets_it_at_once),
+        TEST(without_a_leader_a_new_command_waits_a_while_and_is_refused),
+        TEST(what_was_sent_and_has_no_answer_is_unknown_at_the_deadline),
+        TEST(a_leaders_refusal_is_passed_on),
+        TEST(the_refusal_of_an_earlier_copy_counts_no_more),
+        TEST(two_requests_with_one_id_share_the_answer),
+        TEST(a_second_time_is_a_duplicate_with_the_first_number),
+        TEST(a_duplicate_that_is_not_applied_here_yet_waits_for_it),
+        TEST(an_id_that_somebody_used_for_another_message_is_refused),
+        TEST(what_our_own_queue_gives_back_unsent_is_new_again),
+        TEST(too_many_are_busy),
+        cmocka_unit_test(a_barrier_is_passed_when_the_leaders_index_is_applied_here),
+        cmocka_unit_test(a_barrier_without_an_answer_ends_at_its_deadline),
+        cmocka_unit_test(the_leader_answers_behind_what_it_had_queued),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
