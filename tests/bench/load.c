@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 
@@ -155,6 +156,15 @@ static void check(struct load *load, bool is_commit)
     }
 }
 
+/* A browser is a descriptor: as many as the system gives. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv)
 {
     static struct load load = {.rooms = 1,
@@ -172,6 +182,7 @@ int main(int argc, char **argv)
     int option;
 
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptors();
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         take_option(&load, option);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)

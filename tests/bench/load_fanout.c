@@ -13,6 +13,7 @@
 
 enum {
     GATHER_S = 60,
+    UNSENT_MS = 1000,
     DRAIN_MS = 8000,
     QUIET_MS = 200,
     LOOK_MS = 20,
@@ -24,8 +25,8 @@ enum {
 static const double rise = 1.5, delivered_min = 0.97;
 
 struct run {
-    double rate, seconds; /* measured seconds */
-    uint64_t delivered;   /* in the measured time */
+    double rate, seconds, all_seconds; /* measured, and with those of the warming up */
+    uint64_t delivered;                /* in the measured time */
     uint64_t sent, unsent, failed, missing, again, closed;
     int last_status;
     double wire_bytes;     /* per message and reader, of the frames that bring messages */
@@ -80,13 +81,23 @@ static uint64_t count_missing(const struct fanout *fanout)
     return missing;
 }
 
-/* Waits until all is answered and all that was accepted is shown, or for too long. */
-static void drain(struct fanout *fanout)
+/* Waits until all is sent and answered, and all that was accepted is shown, or for too long. */
+static void drain(struct fanout *fanout, struct run *run)
 {
-    uint64_t deadline = clock_ns() + DRAIN_MS * UINT64_C(1000000);
-    while (clock_ns() < deadline) {
-        turn_until(fanout, clock_ns() + LOOK_MS * UINT64_C(1000000));
-        if (sender_idle(&fanout->sender) && count_missing(fanout) == 0) return;
+    uint64_t now = clock_ns();
+    uint64_t give_up = now + UNSENT_MS * UINT64_C(1000000);
+    uint64_t deadline = now + DRAIN_MS * UINT64_C(1000000);
+    for (; now < deadline; now = clock_ns()) {
+        run->unsent = sender_unsent(&fanout->sender);
+        if (run->unsent > 0 && now >= give_up) break;
+        turn_until(fanout, now + LOOK_MS * UINT64_C(1000000));
+        if (sender_is_done(&fanout->sender) && count_missing(fanout) == 0) break;
+    }
+    run->unsent = sender_unsent(&fanout->sender);
+    sender_stop(&fanout->sender);
+    for (; now < deadline; now = clock_ns()) {
+        if (sender_is_done(&fanout->sender) && count_missing(fanout) == 0) break;
+        turn_until(fanout, now + LOOK_MS * UINT64_C(1000000));
     }
 }
 
@@ -110,7 +121,6 @@ static void count_run(struct fanout *fanout, struct run *run)
 {
     const struct sender *sender = &fanout->sender;
     run->sent = sender->sent;
-    run->unsent = sender_unsent(sender);
     run->failed = sender->failed;
     run->late = sender->late;
     run->answer = sender->answer;
@@ -144,9 +154,10 @@ static void run_at(struct fanout *fanout, struct run *run, double rate)
     const struct load *load = fanout->load;
     *run = (struct run){.rate = rate,
                         .seconds = load->seconds,
+                        .all_seconds = load->warm_seconds + load->seconds,
                         .readers = (double)load->browsers / (double)load->rooms};
     settle(fanout);
-    sender_start(&fanout->sender, rate, load->warm_seconds + load->seconds);
+    sender_start(&fanout->sender, rate, run->all_seconds);
     fanout->from_us = fanout->sender.start_us + (uint64_t)(load->warm_seconds * 1e6);
     fanout->to_us = fanout->sender.end_us;
     fanout->run = run;
@@ -154,24 +165,23 @@ static void run_at(struct fanout *fanout, struct run *run, double rate)
     run->from = spent_now(load);
     turn_until(fanout, fanout->to_us * 1000);
     run->to = spent_now(load);
-    drain(fanout);
+    drain(fanout, run);
     count_run(fanout, run);
     fanout->run = NULL;
     fprintf(stderr,
             "  %8.1f messages/s: %8.0f deliveries/s, p50 %.1f p99 %.1f max %.1f ms, %llu missing, "
             "%llu twice, %llu closed, %llu failed, %llu unsent (%d)\n",
-            rate > 0 ? rate : (double)run->sent / (load->warm_seconds + load->seconds),
-            delivered_per_s(run), figures_quantile_ms(&run->latency, 0.5),
-            figures_quantile_ms(&run->latency, 0.99), figures_max_ms(&run->latency),
-            (unsigned long long)run->missing, (unsigned long long)run->again,
-            (unsigned long long)run->closed, (unsigned long long)run->failed,
-            (unsigned long long)run->unsent, run->last_status);
+            rate > 0 ? rate : (double)run->sent / run->all_seconds, delivered_per_s(run),
+            figures_quantile_ms(&run->latency, 0.5), figures_quantile_ms(&run->latency, 0.99),
+            figures_max_ms(&run->latency), (unsigned long long)run->missing,
+            (unsigned long long)run->again, (unsigned long long)run->closed,
+            (unsigned long long)run->failed, (unsigned long long)run->unsent, run->last_status);
 }
 
 static void print_run(const struct run *run)
 {
     figures_number("rate", run->rate);
-    figures_number("sent_per_s", (double)run->sent / (run->seconds));
+    figures_number("sent_per_s", (double)run->sent / run->all_seconds);
     figures_number("deliveries_per_s", delivered_per_s(run));
     figures_quantiles("", &run->latency);
     figures_number("missing", (double)run->missing);

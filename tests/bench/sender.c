@@ -1,5 +1,7 @@
 #include "bench/sender.h"
 
+#include <math.h>
+
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/mem.h"
@@ -160,16 +162,22 @@ static struct call *free_call(struct sender *sender)
     return NULL;
 }
 
+/* When the next message is due; UINT64_MAX when this run has no more. */
+static uint64_t next_due_us(const struct sender *sender, uint64_t now_us)
+{
+    uint64_t due_us = sender->rate > 0 ? due_of(sender, sender->next) : now_us;
+    return due_us < sender->end_us ? due_us : UINT64_MAX;
+}
+
 uint64_t sender_turn(struct sender *sender)
 {
     for (;;) {
         uint64_t now_us = clock_ns() / 1000;
-        if (now_us >= sender->end_us) return UINT64_MAX;
-        uint64_t due_us = sender->rate > 0 ? due_of(sender, sender->next) : now_us;
-        if (due_us >= sender->end_us) return sender->end_us * 1000;
+        uint64_t due_us = next_due_us(sender, now_us);
+        if (due_us == UINT64_MAX) return UINT64_MAX;
         if (due_us > now_us) return due_us * 1000;
         struct call *call = free_call(sender);
-        if (call == NULL) return sender->end_us * 1000; /* an answer turns the loop earlier */
+        if (call == NULL) return UINT64_MAX; /* an answer turns the loop */
         post(sender, call, due_us);
     }
 }
@@ -177,12 +185,18 @@ uint64_t sender_turn(struct sender *sender)
 uint64_t sender_unsent(const struct sender *sender)
 {
     if (sender->rate <= 0) return 0;
-    double due = (double)(sender->end_us - sender->start_us) * sender->rate / 1e6;
-    return (uint64_t)due > sender->sent + 1 ? (uint64_t)due - sender->sent : 0;
+    double due = ceil((double)(sender->end_us - sender->start_us) * sender->rate / 1e6);
+    return (uint64_t)due > sender->sent ? (uint64_t)due - sender->sent : 0;
 }
 
-bool sender_idle(const struct sender *sender)
+void sender_stop(struct sender *sender)
 {
+    sender->end_us = 0;
+}
+
+bool sender_is_done(const struct sender *sender)
+{
+    if (next_due_us(sender, clock_ns() / 1000) != UINT64_MAX) return false;
     for (size_t i = 0; i < sender->calls_count; i++)
         if (sender->calls[i].busy) return false;
     return true;

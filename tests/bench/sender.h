@@ -43,8 +43,12 @@ void sender_init(struct sender *sender, struct loop *loop, const struct place *p
 void sender_close(struct sender *sender);
 /* Begins a run of `seconds`. */
 void sender_start(struct sender *sender, double rate, double seconds);
-/* Sends what is due. Returns when to call again, in clock_ns(); UINT64_MAX when the run is over. */
+/* Sends what is due; what was due in the run and found no connection is sent after its end. Returns
+ * when to call again, in clock_ns(); UINT64_MAX: after the next turn of the loop. */
 uint64_t sender_turn(struct sender *sender);
-/* Messages that were due in this run and not even sent. */
+/* Messages that were due in this run and are not even sent. */
 uint64_t sender_unsent(const struct sender *sender);
-bool sender_idle(const struct sender *sender);
+/* Gives those up. */
+void sender_stop(struct sender *sender);
+/* All is sent, or given up, and answered. */
+bool sender_is_done(const struct sender *sender);

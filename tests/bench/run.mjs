@@ -1,0 +1,277 @@
+// Runs the benchmarks of docs/performance.md: starts nodes of its own, lets bench_load loose on them,
+// and puts each figure beside its goal and beside what the machine can do, measured in the same run.
+// Called by scripts/bench, which builds first.
+import { execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const top = path.resolve(here, '../..');
+const build = process.env.LIVETEA_BUILD ?? path.join(top, 'build/release');
+process.env.LIVETEA_BIN ??= path.join(build, 'src/app/livetea');
+// Beside the build, for that is on a disk, which /tmp often is not.
+process.env.LIVETEA_TEST_DIR ??= path.join(build, 'bench');
+fs.mkdirSync(process.env.LIVETEA_TEST_DIR, { recursive: true });
+const { Cluster } = await import('../lib/cluster.mjs');
+
+const loadProgram = path.join(build, 'tests/bench/bench_load');
+const limitProgram = path.join(build, 'tests/bench/bench_limit');
+const isPinned = os.cpus().length >= 2;
+const nodeCore = '0', loadCore = '1';
+const say = text => process.stderr.write(`${text}\n`);
+
+/* One program to its end; its standard output is one line of JSON. */
+function measure(program, args, { core } = {}) {
+  const isOnCore = core !== undefined && isPinned;
+  const command = isOnCore ? ['taskset', '-c', core, program, ...args] : [program, ...args];
+  return new Promise((resolve, reject) => {
+    const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
+    let out = '';
+    const stop = () => child.kill('SIGKILL');
+    process.on('exit', stop);
+    child.stdout.on('data', text => { out += text; });
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      process.off('exit', stop);
+      if (code !== 0) return reject(new Error(`${path.basename(program)} ${args[0]} ended with ${code ?? signal}`));
+      resolve(JSON.parse(out));
+    });
+  });
+}
+
+const nodeOptions = ['--http-max-per-address', '0', '--http-max-connections', '20000', '--http-threads', '1',
+  '--chat-rate', '0', '--log-level', 'warn'];
+
+/* Starts nodes, lets `use` measure them, and stops them whatever happens. `core`: for a lone node. */
+async function withNodes(count, { core }, use) {
+  const cluster = await Cluster.start({ nodes: count, options: nodeOptions });
+  try {
+    if (core !== undefined && isPinned) {
+      for (const node of cluster.nodes) execFileSync('taskset', ['-a', '-c', '-p', core, String(node.pid)], { stdio: 'ignore' });
+    }
+    return await use(cluster);
+  } finally {
+    await cluster.down();
+  }
+}
+
+const nodesOf = nodes => nodes.flatMap(node => ['--node', node.url]);
+const postsOf = nodes => nodes.flatMap(node => ['--post', node.url]);
+const pidsOf = nodes => nodes.flatMap(node => ['--pid', String(node.pid)]);
+
+/* A lone node on one core, the generator on the other. */
+const alone = args => withNodes(1, { core: nodeCore }, ({ nodes }) =>
+  measure(loadProgram, [...args, ...nodesOf(nodes), ...pidsOf(nodes)], { core: loadCore }));
+
+/* What must be 0 in every run, whatever its speed. */
+function faultsOf(run, what) {
+  return ['missing', 'twice', 'closed', 'failed', 'lost', 'refused']
+    .filter(name => run[name] > 0).map(name => `${what}: ${run[name]} ${name}`);
+}
+
+const coresOf = run => ({ node: run.node_cores, generator: run.own_cores });
+
+/* Deliveries a second of frames of that size, at 1, 4 and 16 frames a write. */
+const fanoutLimit = (sockets, bytes) => measure(limitProgram, ['fanout', String(sockets), String(bytes), '0.7']);
+
+async function fanout(browsers, ramp) {
+  const run = await alone(['fanout', '--browsers', String(browsers), '--ramp', String(ramp), '--saturate',
+    '--seconds', '1.5', '--warm', '0.3']);
+  const limit = await fanoutLimit(browsers, Math.round(run.wire_bytes || 250));
+  return {
+    raw: { run, limit }, cores: coresOf(run), faults: run.deliveries_per_s === undefined ? ['no rate was reached'] : faultsOf(run, 'at the highest rate'),
+    values: { rate: run.deliveries_per_s, saturated: run.saturated.deliveries_per_s, bytes: run.wire_bytes },
+    limits: { rate: limit.deliveries_per_s_4, saturated: limit.deliveries_per_s_16 } };
+}
+
+async function joins(browsers, stages) {
+  const run = await alone(['join', '--browsers', String(browsers), '--stages', String(stages)]);
+  const stage = run[`stage_${browsers}`];
+  return { raw: { run }, stage, faults: faultsOf({ closed: run.closed }, 'joined browsers'),
+           cores: { node: stage.node_cpu_us_per_join * stage.joins_per_s / 1e6, generator: stage.own_cpu_us_per_join * stage.joins_per_s / 1e6 },
+           run };
+}
+
+/* The benchmarks. Figures: unit, goal, and whether more or less is better. */
+const benches = {
+  F1: {
+    name: 'fanout', what: 'one room, 1,000 browsers on one node',
+    figures: { rate: { says: 'deliveries/s with p99 < 100 ms', goal: 400_000, more: true },
+               saturated: { says: 'deliveries/s saturated', goal: 800_000, more: true },
+               bytes: { says: 'F14: bytes on the wire per message and reader', goal: 260 } },
+    run: () => fanout(1000, 150) },
+  F2: {
+    name: 'fanout-5000', what: 'one room, 5,000 browsers on one node',
+    figures: { rate: { says: 'deliveries/s with p99 < 100 ms', goal: 250_000, more: true },
+               saturated: { says: 'deliveries/s saturated', more: true } },
+    run: () => fanout(5000, 20) },
+  F3: {
+    name: 'big-room', what: 'a message to 5,000 browsers, 4/s',
+    figures: { p50: { says: 'p50, ms' }, p99: { says: 'p99, ms', goal: 60 } },
+    async run() {
+      const run = await alone(['fanout', '--browsers', '5000', '--rate', '4', '--seconds', '6', '--warm', '1']);
+      const limit = await fanoutLimit(5000, Math.round(run.wire_bytes || 250));
+      const writes = 5000 / limit.deliveries_per_s_1 * 1000;
+      return { raw: { run, limit }, cores: coresOf(run), faults: faultsOf(run, '4/s'),
+               values: { p50: run.p50_ms, p99: run.p99_ms }, limits: { p50: writes / 2, p99: writes } };
+    } },
+  F4: {
+    name: 'idle', what: '10,000 joined browsers that do nothing',
+    figures: { each: { says: 'bytes resident per browser', goal: 4096 },
+               slope: { says: 'bytes per browser, slope of 2,000 to 10,000' } },
+    async run() {
+      const { run, ...rest } = await joins(10_000, 5);
+      return { ...rest, values: { each: run.bytes_each, slope: run.slope_bytes_each }, limits: {} };
+    } },
+  F5: {
+    name: 'join', what: '10,000 browsers connect and join at once',
+    figures: { rate: { says: 'joins/s on one core', goal: 10_000, more: true },
+               seconds: { says: 'seconds until all are live', goal: 3 } },
+    async run() {
+      const { stage, ...rest } = await joins(10_000, 1);
+      return { ...rest, values: { rate: stage.joins_per_s, seconds: stage.seconds }, limits: {} };
+    } },
+  F6: {
+    name: 'commit', what: 'form event to reply, three nodes',
+    figures: { rate1: { says: '1 in flight: messages/s', goal: 1_500, more: true },
+               p50: { says: '1 in flight: p50, ms', goal: 0.7 },
+               rate64: { says: '64 in flight: messages/s', goal: 20_000, more: true },
+               p99: { says: '64 in flight: p99, ms', goal: 10 },
+               rate1024: { says: '1,024 in flight: messages/s', goal: 60_000, more: true },
+               p99most: { says: '1,024 in flight: p99, ms' } },
+    run: () => withNodes(3, {}, async cluster => {
+      const before = await cluster.level();
+      const run = await measure(loadProgram, ['commit', '--in-flight', '1,64,1024', '--seconds', '3',
+        ...nodesOf(cluster.nodes), ...pidsOf(cluster.nodes)]);
+      const stored = await cluster.level() - before;
+      const levels = [1, 64, 1024].map(k => run[`in_flight_${k}`]);
+      const accepted = levels.reduce((sum, level) => sum + level.accepted, 0);
+      const disk = await measure(limitProgram, ['append', cluster.dir, '0.7']);
+      const faults = levels.flatMap((level, i) => faultsOf(level, `level ${i + 1}`));
+      if (stored !== accepted) faults.push(`${accepted} were accepted and ${stored} are stored`);
+      return { raw: { run, disk, stored }, faults, cores: coresOf(levels[2]),
+               values: { rate1: levels[0].messages_per_s, p50: levels[0].p50_ms, rate64: levels[1].messages_per_s,
+                         p99: levels[1].p99_ms, rate1024: levels[2].messages_per_s, p99most: levels[2].p99_ms },
+               limits: { rate1: 1000 / disk.fdatasync_p50_ms, p50: disk.fdatasync_p50_ms, p99: disk.fdatasync_p99_ms } };
+    }) },
+  F7: {
+    name: 'cross', what: 'send on one node, 50 browsers on another, 100/s',
+    figures: { p50: { says: 'p50, ms', goal: 1.2 }, p99: { says: 'p99, ms', goal: 4 } },
+    run: () => withNodes(3, {}, async cluster => {
+      const [a, b] = cluster.nodes;
+      const run = await measure(loadProgram, ['fanout', '--browsers', '50', '--rate', '100', '--seconds', '5', '--warm', '1',
+        ...nodesOf([b]), ...postsOf([a]), ...pidsOf(cluster.nodes)]);
+      const disk = await measure(limitProgram, ['append', cluster.dir, '0.7']);
+      const trip = await measure(limitProgram, ['pingpong', '0.3']);
+      return { raw: { run, disk, trip }, cores: coresOf(run), faults: faultsOf(run, '100/s'),
+               values: { p50: run.p50_ms, p99: run.p99_ms },
+               limits: { p50: disk.fdatasync_p50_ms + 2 * trip.p50_ms, p99: disk.fdatasync_p99_ms + 2 * trip.p99_ms } };
+    }) },
+  F8: {
+    name: 'rooms', what: '200 rooms of 5 browsers on three nodes',
+    figures: { rate: { says: 'messages/s with p99 < 100 ms', goal: 10_000, more: true } },
+    run: () => withNodes(3, {}, async ({ nodes }) => {
+      const run = await measure(loadProgram, ['fanout', '--browsers', '1000', '--rooms', '200', '--ramp', '2500', '--seconds', '1.5',
+        '--warm', '0.3', '--connections', '384', ...nodesOf(nodes), ...pidsOf(nodes)]);
+      return { raw: { run }, cores: coresOf(run), faults: run.deliveries_per_s === undefined ? ['no rate was reached'] : faultsOf(run, 'at the highest rate'),
+               values: { rate: run.deliveries_per_s / 5 }, limits: {} };
+    }) },
+};
+
+const median = values => {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  if (sorted.length === 0) return null;
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};
+
+/* Medians and ranges over the repeats. `ratio` is at least 1 where the goal is reached. */
+function summary(id, runs) {
+  const { what, name, figures } = benches[id];
+  const rows = Object.entries(figures).map(([key, { says, goal, more = false }]) => {
+    const values = runs.map(run => run.values[key]).filter(Number.isFinite);
+    const value = median(values), limit = median(runs.map(run => run.limits[key]));
+    return { figure: key, says, median: value, min: values.length ? Math.min(...values) : null,
+             max: values.length ? Math.max(...values) : null, goal: goal ?? null, more,
+             ratio: goal && value ? (more ? value / goal : goal / value) : null,
+             limit, of_limit: limit && value ? (more ? value / limit : limit / value) : null };
+  });
+  return { id, name, what, figures: rows, faults: runs.flatMap(run => run.faults),
+           node_cores: median(runs.map(run => run.cores.node)), generator_cores: median(runs.map(run => run.cores.generator)),
+           runs: runs.map(run => run.raw) };
+}
+
+const short = value => {
+  if (value === null || value === undefined) return '-';
+  if (value >= 1000) return Math.round(value).toLocaleString('en-US');
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+};
+
+function table(results) {
+  const head = ['', 'figure', 'median', 'range', 'goal', 'of goal', 'limit', 'of limit'];
+  const rows = [head];
+  for (const result of results) {
+    rows.push([result.id, `${result.what} (node ${short(result.node_cores)}, generator ${short(result.generator_cores)} cores)`, '', '', '', '', '', '']);
+    for (const row of result.figures) {
+      rows.push(['', `  ${row.says}`, short(row.median), `${short(row.min)} to ${short(row.max)}`,
+        row.goal === null ? '' : `${row.more ? '>=' : '<='} ${short(row.goal)}`, row.ratio ? short(row.ratio) : '',
+        row.limit ? short(row.limit) : '', row.of_limit ? short(row.of_limit) : '']);
+    }
+  }
+  const widths = head.map((_, i) => Math.max(...rows.filter(row => i !== 1 || row[2] !== '').map(row => row[i].length)));
+  return rows.map(row => row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ').trimEnd()).join('\n');
+}
+
+function machine() {
+  const git = args => { try { return execFileSync('git', ['-C', top, ...args]).toString().trim(); } catch { return null; } };
+  return { cpu: os.cpus()[0].model, cores: os.cpus().length, memory: os.totalmem(), kernel: os.release(),
+           commit: git(['rev-parse', '--short', 'HEAD']), load_before: os.loadavg()[0] };
+}
+
+function choose(names) {
+  if (names.length === 0) return Object.keys(benches);
+  return names.map(name => {
+    const id = Object.keys(benches).find(one => one.toLowerCase() === name.toLowerCase() || benches[one].name === name) ??
+      (name.toLowerCase() === 'f14' ? 'F1' : undefined);
+    if (!id) {
+      say(`bench: there is no '${name}'. There are: ${Object.entries(benches).map(([one, { name: word }]) => `${one} ${word}`).join(', ')}`);
+      process.exit(2);
+    }
+    return id;
+  });
+}
+
+const repeats = Number(process.env.LIVETEA_REPEATS ?? 3);
+const chosen = [...new Set(choose(process.argv.slice(2)))];
+const started = performance.now();
+const about = { at: new Date().toISOString(), ...machine() };
+if (!isPinned) say('bench: one core only; node and generator share it, and the figures are lower bounds.');
+if (about.load_before > 0.5) say(`bench: the machine is busy already (load ${about.load_before.toFixed(1)}).`);
+
+const runs = Object.fromEntries(chosen.map(id => [id, []]));
+for (let repeat = 1; repeat <= repeats; repeat++) {
+  for (const id of chosen) {
+    say(`${id} ${benches[id].name}, ${repeat} of ${repeats}`);
+    try {
+      runs[id].push(await benches[id].run());
+    } catch (error) {
+      say(`  ${error.message}`);
+      runs[id].push({ values: {}, limits: {}, cores: {}, raw: null, faults: [error.message.split('\n')[0]] });
+    }
+  }
+}
+const results = chosen.map(id => summary(id, runs[id]));
+about.seconds = Math.round((performance.now() - started) / 1000);
+fs.mkdirSync(path.join(top, 'results'), { recursive: true });
+const file = path.join(top, 'results/bench.json');
+fs.writeFileSync(file, `${JSON.stringify({ ...about, repeats, results }, null, 1)}\n`);
+console.log(table(results));
+const faults = results.flatMap(result => result.faults.map(fault => `${result.id}: ${fault}`));
+for (const { id, generator_cores: cores } of results) {
+  if (isPinned && cores > 0.97 && /F[1-5]$/.test(id)) console.log(`${id}: the generator was at its limit; the figure is a lower bound.`);
+}
+for (const fault of faults) console.log(`WRONG  ${fault}`);
+say(`${about.seconds} s; all runs are in ${path.relative(process.cwd(), file)}`);
+process.exit(faults.length ? 1 : 0);
