@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "pages/pages.h"
 
+enum { LISTS_PER_TURN = 64 }; /* views that hear of new lists in one turn of the loop */
+
 struct viewer {
     uint64_t id;
     struct live *live;
@@ -30,6 +32,7 @@ struct viewers {
     struct web_thread *thread;
     struct live_host host;
     struct viewer *by_id, *all, *queued, *watching;
+    struct viewer *to_tell; /* the next that has not heard of the newest lists; NULL = all have */
     size_t queued_count;
     uint64_t last_id;
     unsigned joins_in_turn;
@@ -146,9 +149,8 @@ static void next_turn(struct viewers *viewers)
     viewers->joins_in_turn = 0;
 }
 
-static void on_idle(uv_idle_t *idle)
+static void join_some(struct viewers *viewers)
 {
-    struct viewers *viewers = idle->data;
     viewers->joins_in_turn = 0;
     while (viewers->queued != NULL && viewers->joins_in_turn < JOINS_PER_TURN_MAX) {
         struct viewer *viewer = viewers->queued;
@@ -158,7 +160,24 @@ static void on_idle(uv_idle_t *idle)
         viewers->joins_in_turn++;
         go(viewer);
     }
-    if (viewers->queued == NULL) uv_idle_stop(idle);
+}
+
+static void tell_some(struct viewers *viewers)
+{
+    struct live_info info = {.kind = LIVE_LISTS};
+    for (int i = 0; i < LISTS_PER_TURN && viewers->to_tell != NULL; i++) {
+        struct viewer *viewer = viewers->to_tell;
+        viewers->to_tell = viewer->next; /* it may be gone afterwards */
+        if (viewer->live->state == LIVE_MOUNTED) live_inform(viewer->live, NULL, &info);
+    }
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    struct viewers *viewers = idle->data;
+    join_some(viewers);
+    tell_some(viewers);
+    if (viewers->queued == NULL && viewers->to_tell == NULL) uv_idle_stop(idle);
 }
 
 static void host_open(void *owner, struct live *live, uint64_t seen)
@@ -206,6 +225,7 @@ static void host_close(void *owner, struct live *live)
     }
     stop_watching(viewer);
     rooms_leave(web_thread_rooms(viewers->thread), &viewer->waiter);
+    if (viewers->to_tell == viewer) viewers->to_tell = viewer->next;
     DL_DELETE(viewers->all, viewer);
     HASH_DEL(viewers->by_id, viewer);
     mem_free(viewer);
@@ -474,12 +494,11 @@ static void host_random(void *owner, void *out, size_t len)
     crypto_random(out, len);
 }
 
+/* A node with ten thousand readers has other things to do meanwhile: some in each turn. */
 void viewers_lists(struct viewers *viewers)
 {
-    struct viewer *viewer, *next;
-    struct live_info info = {.kind = LIVE_LISTS};
-    DL_FOREACH_SAFE(viewers->all, viewer, next)
-        if (viewer->live->state == LIVE_MOUNTED) live_inform(viewer->live, NULL, &info);
+    viewers->to_tell = viewers->all;
+    if (viewers->to_tell != NULL) uv_idle_start(&viewers->idle, on_idle);
 }
 
 size_t viewers_count(const struct viewers *viewers)
