@@ -22,6 +22,9 @@ if(LIVETEA_SANITIZE)
     target_compile_options(livetea_compiler INTERFACE
         -fsanitize=${LIVETEA_SANITIZE} -fno-sanitize-recover=all)
     target_link_options(livetea_compiler INTERFACE -fsanitize=${LIVETEA_SANITIZE})
+    if(LIVETEA_FUZZ)
+        target_compile_options(livetea_compiler INTERFACE -fsanitize=fuzzer-no-link)
+    endif()
 else()
     # The null-dereference warning needs the optimiser and false-alarms under sanitizers.
     target_compile_options(livetea_compiler INTERFACE -Wnull-dereference)
