@@ -18,6 +18,9 @@ import { deadline, slow, until, within } from './wait.mjs';
 export const top = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const program = process.env.LIVETEA_BIN ?? path.join(top, 'build/dev/src/app/livetea');
 
+// A node takes every LIVETEA_ variable for a setting; those that steer the tests are not for it.
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LIVETEA_')));
+
 const children = new Set();
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
@@ -44,7 +47,7 @@ export async function freePorts(count) {
 /* Runs the program once to its end. Resolves to {code, out, err}. */
 export function run(args, { input = '', env = {}, ms = 30_000 } = {}) {
   return within(`end of livetea ${args[0] ?? ''}`, new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: 'pipe' });
+    const child = spawn(program, args, { env: { ...environment, ...env }, stdio: 'pipe' });
     children.add(child);
     let out = '', err = '';
     child.stdout.on('data', text => { out += text; });
@@ -90,7 +93,7 @@ export class Node {
     fs.mkdirSync(this.dir, { recursive: true });
     const log = fs.openSync(this.logFile, 'a');
     const child = spawn(program, ['serve', ...this.options(more)],
-      { stdio: ['ignore', log, log], env: { ...process.env, ...this.cluster.env } });
+      { stdio: ['ignore', log, log], env: { ...environment, ...this.cluster.env } });
     fs.closeSync(log);
     children.add(child);
     this.child = child;
@@ -163,17 +166,35 @@ export class Node {
 
   async status() { return (await json(`${this.url}/status`)).value; }
 
-  /* This node's own history, oldest first: the objects of /api/events. */
-  async events({ after = 0, max = Infinity } = {}) {
+  /* This node's own history, oldest first: the objects of /api/events. With `upTo` it waits for that
+   * number; without, until nothing more comes for a while (the store follows what is applied). */
+  async events({ after = 0, upTo = null, base = this.url } = {}) {
     const all = [];
+    const wait = upTo === null ? (slow ? 2000 : 500) : 20_000;
     for (;;) {
-      const answer = await request(`${this.url}/api/events?after=${after}&limit=500`, { ms: 30_000 });
+      if (upTo !== null && after >= upTo) return all;
+      const answer = await request(`${base}/api/events?after=${after}&limit=1000&wait=${wait}ms`, { ms: 30_000 });
       if (answer.status !== 200) throw new Error(`/api/events: ${answer.status} ${answer.text}`);
       const some = answer.text.split('\n').filter(Boolean).map(line => JSON.parse(line));
+      if (some.length === 0 && upTo === null) return all;
+      if (some.length === 0) throw new Error(`${this.name} has no number ${upTo}`);
       all.push(...some);
-      if (some.length === 0 || all.length >= max) return all;
       after = some.at(-1).number;
     }
+  }
+
+  /* Sends a message that is only there to have the number that all others stand before. */
+  async barrier() {
+    const { status, value, text } = await json(`${this.url}/api/rooms/barrier/messages`, { method: 'POST', body: '{"sender":"barrier","text":"here"}',
+      headers: { 'content-type': 'application/json', 'content-length': 34 } });
+    if (status !== 201) throw new Error(`barrier: ${status} ${text}`);
+    return value.number;
+  }
+
+  /* The number of its last event. Status knows it too, but only once a second. */
+  async lastNumber() {
+    const { events } = (await this.status()).chat;
+    return (await this.events({ after: events })).at(-1)?.number ?? events;
   }
 
   log() { return fs.existsSync(this.logFile) ? fs.readFileSync(this.logFile, 'utf8') : ''; }
@@ -235,13 +256,13 @@ export class Cluster {
     return this.up.filter(node => node !== leader);
   }
 
-  /* All nodes that run have the same number of events, and it stands still. Returns it. */
+  /* All nodes that run have the same events, and none comes any more. Returns their number. */
   async level(ms = 15_000) {
-    return until('all nodes have applied the same events', async () => {
-      const said = await Promise.all(this.up.map(node => node.status()));
-      const counts = new Set(said.map(status => status.chat.events));
-      return counts.size === 1 ? { events: [...counts][0] } : null;
-    }, ms).then(({ events }) => events);
+    const { last } = await until('all nodes have applied the same events', async () => {
+      const said = new Set(await Promise.all(this.up.map(node => node.lastNumber())));
+      return said.size === 1 ? { last: [...said][0] } : null;
+    }, ms);
+    return last;
   }
 
   urls() { return this.up.map(node => node.url).join(','); }

@@ -70,7 +70,7 @@ export class Socket {
   /* Opens a WebSocket at `base`. Rejects with Refused when the answer is no 101. */
   static open(base, { csrf, query, origin = base, headers = {}, localAddress, vsn = '2.0.0' } = {}) {
     const fields = query ?? new URLSearchParams({ ...(csrf === undefined ? {} : { _csrf_token: csrf }),
-                                                  ...(vsn === undefined ? {} : { vsn }) }).toString();
+                                                  ...(vsn === null ? {} : { vsn }) }).toString();
     const options = { perMessageDeflate: false, localAddress, headers: { ...headers, ...(origin === null ? {} : { origin }) } };
     const ws = new WebSocket(`${base.replace(/^http/, 'ws')}/live/websocket?${fields}`, options);
     return within('answer to the upgrade', new Promise((resolve, reject) => {
@@ -210,8 +210,7 @@ export class View {
 
   /* Joins, or joins again. Returns the payload of the reply. */
   async join({ url, redirect, session = this.page.session, params = {}, ref = this.socket.nextRef(), seen = 0, ms } = {}) {
-    this.joinRef = ref;
-    this.isJoined = false;
+    this.joinRef = ref; // until the answer, diffs of an earlier join on this socket still count
     const where = redirect !== undefined ? { redirect } : { url: url ?? this.page.base + this.path };
     const payload = { ...where, params: { _csrf_token: this.page.csrf, tz: 0, touch: false, seen,
                                           _mounts: this.mounts, _mount_attempts: 0, ...params },
