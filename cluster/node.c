@@ -65,6 +65,8 @@ void node_settle(struct node *node)
     bool has_leader = node_has_leader(node);
     forward_flush(node->forward, has_leader, now_ms);
     barrier_flush(node->barrier, has_leader, now_ms);
+    /* Raft's own entries (a barrier) are applied without a word to the machine. */
+    barrier_applied(node->barrier, node->raft.last_applied);
     if (!node->is_leading) return;
     if (guard_ready(&node->guard)) {
         propose_pump(node->propose, now_ms, clock_wall_ms());

@@ -277,17 +277,23 @@ struct chores *web_thread_chores(struct web_thread *thread)
 
 /* ---- mail and timers ---- */
 
+/* Does a page that is nobody else's say something else now? (Who types is in each reader's own part.) */
+static bool is_news(const struct board *board, const struct board *before)
+{
+    if (board->number != before->number || board->health != before->health) return true;
+    if (board->behind != before->behind || board->people_count != before->people_count) return true;
+    return memcmp(board->people, before->people, board->people_count * sizeof *board->people) != 0;
+}
+
 static void take_snapshot(struct web_thread *thread, struct snapshot *snapshot)
 {
     struct snapshot *before = thread->snapshot;
     const struct board *new = board_of(snapshot->board);
-    bool is_news = before == NULL || new->number != board_of(before->board)->number ||
-                   new->health != board_of(before->board)->health ||
-                   new->behind != board_of(before->board)->behind;
+    bool tells = before == NULL || is_news(new, board_of(before->board));
     thread->snapshot = snapshot;
     if (snapshot->events > thread->applied) thread->applied = snapshot->events;
     rooms_board(thread->rooms, new);
-    if (is_news) viewers_lists(thread->viewers);
+    if (tells) viewers_lists(thread->viewers);
     snapshot_unref(before);
 }
 
