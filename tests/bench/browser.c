@@ -47,12 +47,15 @@ void browser_open(struct browser *browser)
     browser->watch.fd = place_connect(browser->place);
     browser->watch.on_ready = browser_ready;
     browser->state = BROWSER_CONNECTING;
+    if (browser->watch.fd < 0) {
+        end(browser, 0);
+        return;
+    }
     loop_add(browser->loop, &browser->watch, EPOLLIN | EPOLLOUT);
 }
 
 void browser_close(struct browser *browser)
 {
-    if (browser->watch.fd < 0) return;
     watch_close(&browser->watch);
     mem_free(browser->torso);
     browser->torso = NULL;
@@ -181,8 +184,14 @@ static void take_join_reply(struct browser *browser, struct slice frame)
 {
     static const char ok[] = "\"status\":\"ok\"";
     struct slice head = slice_first(frame, 80);
-    if (memmem(head.at, head.len, ok, sizeof ok - 1) == NULL)
-        die("a join was refused: %.*s", (int)slice_first(frame, 300).len, frame.at);
+    if (memmem(head.at, head.len, ok, sizeof ok - 1) == NULL) {
+        if (!browser_totals.is_refusal_told)
+            fprintf(stderr, "  a join was refused: %.*s\n", (int)slice_first(frame, 300).len,
+                    frame.at);
+        browser_totals.is_refusal_told = true;
+        end(browser, 0);
+        return;
+    }
     browser->newest = 0;
     count_messages(browser, frame);
     browser->messages = 0;
@@ -316,4 +325,9 @@ static void browser_ready(struct watch *watch, uint32_t events)
         write_upgrade(browser);
     }
     if (watch->fd >= 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read_some(browser);
+}
+
+bool reply_is_refusal(struct slice frame)
+{
+    return memmem(frame.at, frame.len, "\"err\"", 5) != NULL;
 }

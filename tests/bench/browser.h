@@ -61,6 +61,7 @@ struct browser_totals {
     uint64_t diff_bytes;    /* and their bytes, with frame headers */
     uint64_t diff_messages; /* and how many they inserted */
     uint64_t reads;         /* calls of recv that brought something */
+    bool is_refusal_told;   /* of a join: the first is */
 };
 
 extern struct browser_totals browser_totals;
@@ -71,3 +72,6 @@ void browser_open(struct browser *browser);
 void browser_close(struct browser *browser);
 /* Submits the message box. `text` has letters, digits, blanks and ^ only. */
 void browser_send(struct browser *browser, struct slice text, struct slice nonce);
+
+/* The reply to a refused message brings a hint, by its class. */
+bool reply_is_refusal(struct slice frame);

@@ -75,6 +75,10 @@ void call_send(struct call *call)
     call->busy = true;
     if (call->watch.fd < 0) {
         call->watch.fd = place_connect(call->place);
+        if (call->watch.fd < 0) {
+            broken(call);
+            return;
+        }
         loop_add(call->loop, &call->watch, EPOLLIN | EPOLLOUT);
         call->waits = true;
         return;

@@ -68,8 +68,9 @@ void crowd_close(struct crowd *crowd)
     crowd->count = crowd->live = 0;
 }
 
-static void open_due(struct crowd *crowd, size_t wanted, uint64_t now)
+void crowd_return(struct crowd *crowd, size_t wanted)
 {
+    uint64_t now = clock_ns();
     for (size_t i = 0; i < wanted; i++) {
         struct browser *browser = &crowd->browsers[i];
         bool is_due = browser->state == BROWSER_NEW ||
@@ -89,7 +90,7 @@ uint64_t crowd_gather(struct crowd *crowd, size_t wanted, unsigned patience_s)
             die("only %zu of %zu browsers are live after %u s (last status %d)", crowd->live,
                 wanted, patience_s, crowd->last_status);
         if (now >= look) {
-            open_due(crowd, wanted, now);
+            crowd_return(crowd, wanted);
             look = clock_ns() + RETURN_EVERY_NS;
         }
         loop_turn(crowd->browsers[0].loop, look);

@@ -36,5 +36,7 @@ void crowd_close(struct crowd *crowd);
 /* Opens those of the first `wanted` that are not, and turns the loop until all are live. Ends the
  * program when they are not within `patience_s`. Returns nanoseconds. */
 uint64_t crowd_gather(struct crowd *crowd, size_t wanted, unsigned patience_s);
+/* Opens those of the first `wanted` that are closed and whose time to come back has come. */
+void crowd_return(struct crowd *crowd, size_t wanted);
 /* Begins to count anew: messages, again, closed, refused. */
 void crowd_forget(struct crowd *crowd);

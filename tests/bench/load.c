@@ -18,6 +18,10 @@ static const char usage[] =
     "    --saturate: and then as fast as the connections get answers.\n"
     "bench_load commit --node URL... --in-flight N[,N...]\n"
     "    N browsers, each in a room of its own, submit messages and wait for the reply.\n"
+    "bench_load failover --node URL... --browsers N --seconds S\n"
+    "    N browsers, each in a room of its own, submit messages while nodes go away. Who loses "
+    "its\n"
+    "    node moves to the next one and sends again what has no answer, under the same id.\n"
     "bench_load join --node URL... --browsers N [--stages N]\n"
     "    N browsers connect and join, in stages; time and memory after each.\n"
     "\n"
@@ -140,14 +144,14 @@ static void take_option(struct load *load, int option)
     }
 }
 
-static void check(struct load *load, bool is_commit)
+static void check(struct load *load, bool is_commit, bool has_own_rooms)
 {
     if (load->nodes_count == 0) die("no --node is given");
     if (is_commit && load->in_flight_count == 0) die("no --in-flight is given");
     for (size_t i = 0; i < load->in_flight_count; i++)
         if (load->in_flight[i] > load->browsers) load->browsers = load->in_flight[i];
     if (is_commit && load->browsers < load->nodes_count) load->browsers = load->nodes_count;
-    if (is_commit) load->rooms = load->browsers;
+    if (has_own_rooms) load->rooms = load->browsers;
     if (load->browsers == 0) die("no --browsers is given");
     if (load->people == 0) load->people = load->browsers;
     if (load->posts_count == 0) {
@@ -177,7 +181,10 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(struct load *load);
-    } kinds[] = {{"fanout", load_fanout}, {"commit", load_commit}, {"join", load_join}};
+    } kinds[] = {{"fanout", load_fanout},
+                 {"commit", load_commit},
+                 {"failover", load_failover},
+                 {"join", load_join}};
     void (*run)(struct load * load) = NULL;
     int option;
 
@@ -189,7 +196,7 @@ int main(int argc, char **argv)
         if (optind == argc - 1 && slice_is(slice_from(argv[optind]), kinds[i].name))
             run = kinds[i].run;
     if (run == NULL) take_option(&load, 0);
-    check(&load, run == load_commit);
+    check(&load, run == load_commit, run == load_commit || run == load_failover);
 
     loop_open(&load.loop);
     load.visitors = visitors_new(&load.nodes[0], load.people);

@@ -38,5 +38,7 @@ void spent_print(const struct spent *from, const struct spent *to);
 void load_fanout(struct load *load);
 /* Writers that each wait for the answer. */
 void load_commit(struct load *load);
+/* Writers that go on when a node goes away: how long nobody, and how long somebody, got no answer. */
+void load_failover(struct load *load);
 /* Browsers that connect and join, and then stay still. */
 void load_join(struct load *load);

@@ -6,9 +6,8 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/crypto.h"
 #include "bench/load.h"
-#include "bench/sender.h"
+#include "bench/stamp.h"
 
 enum { GATHER_S = 60, ANSWERS_S = 15, NONCE_MAX = 64, TEXT_MAX = 8192 };
 
@@ -20,28 +19,15 @@ struct commit {
     uint64_t from_ns, to_ns; /* measured */
     uint64_t sequence, open; /* sent so far; without a reply */
     uint64_t accepted, refused, lost, measured;
-    uint64_t random;
     struct figures answer;
     struct buf text, nonce;
 };
 
-/* As the node would put into the form: a UUID of version 7. */
-static void next_nonce(struct commit *commit)
-{
-    uint64_t ms = (uint64_t)clock_wall_ms();
-    buf_reset(&commit->nonce);
-    buf_printf(&commit->nonce, "%08llx-%04llx-7%03llx-8%03llx-%04llx%08llx",
-               (unsigned long long)(ms >> 16 & 0xffffffff), (unsigned long long)(ms & 0xffff),
-               (unsigned long long)(commit->random & 0xfff),
-               (unsigned long long)(commit->random >> 12 & 0xfff),
-               (unsigned long long)(commit->random >> 24 & 0xffff),
-               (unsigned long long)(commit->sequence & 0xffffffff));
-}
-
 static void submit(struct commit *commit, struct browser *browser)
 {
     struct stamp stamp = {.sequence = commit->sequence % 100000000, .due_us = clock_ns() / 1000};
-    next_nonce(commit);
+    buf_reset(&commit->nonce);
+    nonce_add(&commit->nonce);
     commit->sequence++;
     commit->open++;
     buf_reset(&commit->text);
@@ -50,19 +36,13 @@ static void submit(struct commit *commit, struct browser *browser)
     browser_send(browser, buf_slice(&commit->text), buf_slice(&commit->nonce));
 }
 
-/* The reply to a refused message brings the class of its hint. */
-static bool is_refusal(struct slice frame)
-{
-    return memmem(frame.at, frame.len, "\"err\"", 5) != NULL;
-}
-
 static void take_reply(struct browser *browser, uint64_t ref, struct slice frame)
 {
     struct commit *commit = browser->crowd->owner;
     uint64_t now = clock_ns();
     if (ref != browser->ref || browser->sent_ns == 0) return;
     commit->open--;
-    if (is_refusal(frame)) {
+    if (reply_is_refusal(frame)) {
         if (commit->refused++ == 0)
             fprintf(stderr, "  refused: %.*s\n", (int)slice_first(frame, 400).len, frame.at);
     } else {
@@ -152,7 +132,6 @@ void load_commit(struct load *load)
                               .calls = {.on_reply = take_reply, .on_closed = lose},
                               .owner = &commit};
     commit.load = load;
-    crypto_random(&commit.random, sizeof commit.random);
     buf_init(&commit.text, TEXT_MAX);
     buf_init(&commit.nonce, NONCE_MAX);
     crowd_init(&commit.crowd, &plan);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "bench/load.h"
 #include "bench/sender.h"
+#include "bench/stamp.h"
 
 enum {
     GATHER_S = 60,
@@ -114,7 +115,7 @@ static void settle(struct fanout *fanout)
     }
     crowd_gather(&fanout->crowd, fanout->crowd.count, GATHER_S);
     crowd_forget(&fanout->crowd);
-    browser_totals = (struct browser_totals){.bytes = 0};
+    browser_totals = (struct browser_totals){.is_refusal_told = browser_totals.is_refusal_told};
 }
 
 static void count_run(struct fanout *fanout, struct run *run)

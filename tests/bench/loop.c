@@ -109,6 +109,7 @@ int place_connect(const struct place *place)
     if (connect(fd, address, place->address_len) != 0 && errno != EINPROGRESS) {
         int error = errno;
         close(fd);
+        if (error == ECONNREFUSED) return -1;
         die("connect to %.*s: %s", (int)place->host.len, place->host.at, strerror(error));
     }
     return fd;

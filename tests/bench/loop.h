@@ -40,7 +40,7 @@ struct place {
 
 /* From http://A.B.C.D:PORT; the text must live as long. Ends the program when it is none. */
 struct place place_from(const char *url);
-/* A socket that has begun to connect, without delay and without blocking. */
+/* A socket that has begun to connect, without delay and without blocking; -1: nobody listens. */
 int place_connect(const struct place *place);
 
 /* "bench: SENTENCE" to standard error, and exit 1. */

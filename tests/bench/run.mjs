@@ -15,6 +15,7 @@ process.env.LIVETEA_BIN ??= path.join(build, 'src/app/livetea');
 process.env.LIVETEA_TEST_DIR ??= path.join(build, 'bench');
 fs.mkdirSync(process.env.LIVETEA_TEST_DIR, { recursive: true });
 const { Cluster } = await import('../lib/cluster.mjs');
+const { pause } = await import('../lib/wait.mjs');
 
 const loadProgram = path.join(build, 'tests/bench/bench_load');
 const limitProgram = path.join(build, 'tests/bench/bench_limit');
@@ -93,6 +94,35 @@ async function joins(browsers, stages) {
            cores: { node: stage.node_cpu_us_per_join * stage.joins_per_s / 1e6, generator: stage.own_cpu_us_per_join * stage.joins_per_s / 1e6 },
            run };
 }
+
+/* Takes the leader away again and again while 30 writers write, and brings it back. `value`s are of
+ * all those times: the usual and the worst silence, and the longest that one writer waited. */
+const failover = (times, takeAway) => withNodes(3, {}, async cluster => {
+  const before = await cluster.level();
+  const writing = measure(loadProgram, ['failover', '--browsers', '30', '--seconds', String(2 + times * 3.5), ...nodesOf(cluster.nodes)]);
+  const moments = [];
+  const act = async () => {
+    await pause(1500);
+    for (let i = 0; i < times; i++) {
+      const leader = await cluster.leader();
+      moments.push(Number(process.hrtime.bigint()) / 1e9);
+      await takeAway(leader);
+      await pause(1500);
+      await leader.start().ready();
+      await pause(500);
+    }
+  };
+  const [run] = await Promise.all([writing, act()]);
+  const stored = await cluster.level() - before;
+  const silences = Object.entries(run).filter(([name]) => name.startsWith('silence_')).map(([, silence]) => silence);
+  const each = moments.map(at => silences.filter(({ from_s: from }) => from > at - 0.1 && from < at + 3))
+    .map(some => ({ ms: Math.max(20, ...some.map(one => one.ms)), worst: Math.max(20, ...some.map(one => one.worst_ms)) }));
+  const faults = faultsOf({ lost: run.unanswered }, 'writers');
+  if (stored !== run.accepted) faults.push(`${run.accepted} were accepted and ${stored} are stored`);
+  return { raw: { run, each, stored }, faults, cores: {}, limits: {},
+           values: { usual: median(each.map(one => one.ms)), worst: Math.max(...each.map(one => one.ms)),
+                     writer: Math.max(...each.map(one => one.worst)), refused: run.refused } };
+});
 
 /* The benchmarks. Figures: unit, goal, and whether more or less is better. */
 const benches = {
@@ -178,21 +208,34 @@ const benches = {
       return { raw: { run }, cores: coresOf(run), faults: run.deliveries_per_s === undefined ? ['no rate was reached'] : faultsOf(run, 'at the highest rate'),
                values: { rate: run.deliveries_per_s / 5 }, limits: {} };
     }) },
+  F9: {
+    name: 'failover', what: 'kill -9 of the leader, 30 writers',
+    figures: { usual: { says: 'longest silence, ms: the usual', goal: 800 },
+               worst: { says: 'and the worst', goal: 1200, isWorst: true },
+               writer: { says: 'longest wait of one writer, ms', goal: 1300, isWorst: true },
+               refused: { says: 'messages refused' } },
+    run: () => failover(4, leader => leader.kill()) },
+  F10: {
+    name: 'drain', what: 'SIGTERM to the leader, 30 writers',
+    figures: { usual: { says: 'longest silence, ms (20 and less say 20): the usual', goal: 50 },
+               worst: { says: 'and the worst', goal: 50, isWorst: true },
+               refused: { says: 'messages refused' } },
+    run: () => failover(3, leader => leader.stop()) },
 };
 
-const median = values => {
+function median(values) {
   const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
   if (sorted.length === 0) return null;
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
+}
 
 /* Medians and ranges over the repeats. `ratio` is at least 1 where the goal is reached. */
 function summary(id, runs) {
   const { what, name, figures } = benches[id];
-  const rows = Object.entries(figures).map(([key, { says, goal, more = false }]) => {
+  const rows = Object.entries(figures).map(([key, { says, goal, more = false, isWorst = false }]) => {
     const values = runs.map(run => run.values[key]).filter(Number.isFinite);
-    const value = median(values), limit = median(runs.map(run => run.limits[key]));
+    const value = isWorst && values.length ? Math.max(...values) : median(values), limit = median(runs.map(run => run.limits[key]));
     return { figure: key, says, median: value, min: values.length ? Math.min(...values) : null,
              max: values.length ? Math.max(...values) : null, goal: goal ?? null, more,
              ratio: goal && value ? (more ? value / goal : goal / value) : null,

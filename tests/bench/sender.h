@@ -3,24 +3,10 @@
  * Message k of a run is due at start + k / rate, whether the node keeps up or not; what is due waits
  * for a free connection, and its text says when it was due, so that a reader can tell how late it
  * is. With rate 0 there is no time: each connection sends when it has its answer.
- *
- *   ^SEQUENCE DUE^ padding        8 digits, 16 digits: microseconds of the monotonic clock
  */
 #pragma once
 #include "bench/call.h"
 #include "bench/figures.h"
-
-enum { STAMP_SEQUENCE = 8, STAMP_DUE = 16, STAMP_SIZE = STAMP_SEQUENCE + STAMP_DUE + 3 };
-
-struct stamp {
-    uint64_t sequence;
-    uint64_t due_us;
-};
-
-/* A text of `size` bytes. */
-void stamp_add(struct buf *out, const struct stamp *stamp, size_t size);
-/* Takes the next stamp out of `rest`, which is cut behind it; false when there is none. */
-bool stamp_next(struct slice *rest, struct stamp *stamp);
 
 struct sender {
     struct call *calls;
