@@ -650,6 +650,34 @@ static void older_messages_come_before_the_others(void **state)
     assert_true(sent_has("aria-live=\\\"polite\\\""));
 }
 
+static void a_draft_is_not_touched_by_what_others_do(void **state)
+{
+    (void)state;
+    join();
+    event("typing", "nonce=x&message=draft");
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    add_room(board, "lobby", 1, 1001);
+    add_person(board, &world.maja, true);
+    buf_reset(&world.sent);
+    say(&world.maja, "hi", 1, 0);
+    show_board(bytes);
+    assert_true(sent_has("Maja is typing"));
+    assert_true(sent_has("m-1001::before"));
+    assert_false(sent_has("value="));
+    assert_false(sent_has("textarea"));
+}
+
+static void a_join_has_the_nonce_of_its_page(void **state)
+{
+    (void)state;
+    char nonce[PAGES_NONCE], style[PAGES_NONCE + 32];
+    join();
+    pages_style_nonce(nonce, &world.channel.identity);
+    snprintf(style, sizeof style, "<style nonce=\\\"%s\\\">", nonce);
+    assert_true(sent_has(style));
+}
+
 static void a_bad_place_for_older_messages_changes_nothing(void **state)
 {
     (void)state;
@@ -823,6 +851,8 @@ int main(void)
         TEST(a_late_message_does_not_take_what_was_typed_since),
         TEST(a_recovered_text_under_a_spent_id_gets_a_new_one),
         TEST(older_messages_come_before_the_others),
+        TEST(a_draft_is_not_touched_by_what_others_do),
+        TEST(a_join_has_the_nonce_of_its_page),
         TEST(a_bad_place_for_older_messages_changes_nothing),
         TEST(what_is_unread_elsewhere_is_in_style_and_title),
         TEST(one_does_not_read_of_ones_own_typing),

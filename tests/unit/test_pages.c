@@ -134,6 +134,24 @@ static void the_policy_allows_the_nodes_sockets_and_nothing_else(void **state)
     buf_close(&out);
 }
 
+static void a_style_nonce_follows_from_the_page(void **state)
+{
+    (void)state;
+    struct identity who = {.session = {1}, .issued_s = 1795596423};
+    char first[PAGES_NONCE], again[PAGES_NONCE], later[PAGES_NONCE], other[PAGES_NONCE];
+    pages_style_nonce(first, &who);
+    who.name_len = 4;
+    pages_style_nonce(again, &who);
+    who.issued_s++;
+    pages_style_nonce(later, &who);
+    who.session[0] = 2;
+    pages_style_nonce(other, &who);
+    assert_int_equal(strlen(first), PAGES_NONCE - 1);
+    assert_string_equal(first, again);
+    assert_string_not_equal(first, later);
+    assert_string_not_equal(later, other);
+}
+
 static void a_page_that_is_not_there_says_so(void **state)
 {
     (void)state;
@@ -166,6 +184,7 @@ int main(void)
         cmocka_unit_test(what_can_be_no_room_is_nowhere),
         cmocka_unit_test(the_frame_carries_what_the_client_reads),
         cmocka_unit_test(the_policy_allows_the_nodes_sockets_and_nothing_else),
+        cmocka_unit_test(a_style_nonce_follows_from_the_page),
         cmocka_unit_test(a_page_that_is_not_there_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, end);
