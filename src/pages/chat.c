@@ -1,7 +1,8 @@
 /* A room: its log, who is here, and the box to write in.
  *
- * The log is the shared model: lines rendered once for all readers. The page is one reader's: the box
- * and what became of what was sent.
+ * The log is the shared model (chat_shared.h): lines rendered once for all readers. The page is one
+ * reader's: the box and what became of what was sent. It is one file, model, update and view, as every
+ * page is.
  *
  * A message is on its way under the id that the form carried (`pending`), until its fate is known:
  *
@@ -26,9 +27,7 @@
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "pages/line.h"
-#include "pages/pages.h"
-#include "pages/side.h"
+#include "pages/chat_shared.h"
 #include "pages/visitor.h"
 #include "pages/when.h"
 
@@ -39,144 +38,11 @@ enum {
     CHECKS_MAX = 4,
     QUIET_MS = 1000,
     SOON_MS = 20, /* a wake that comes so much early is in time */
-    LINE_BYTES_MAX = 1024 * 1024,
     STYLE_MAX = 64 * 1024,
-    HINT_MAX = 200,
-    PATH_MAX_BYTES = 3 * ROOM_MAX + 1
+    HINT_MAX = 200
 };
 
-/* ---- model: what all readers of the room see alike ---- */
-
-struct chat_shared {
-    struct side side;
-    struct slice ui_title, room;
-    char room_bytes[ROOM_MAX], path_bytes[PATH_MAX_BYTES];
-    int16_t offset_minutes;
-    struct line *lines; /* oldest first: the newest PAGE_MESSAGES, and behind them the fresh ones */
-    size_t lines_count, lines_size;
-    size_t settled_count;  /* how many of them are not fresh */
-    struct line *messages; /* the stream's list: a part of the lines */
-    size_t messages_count;
-    uint64_t newest, seq; /* number and seq of the last message */
-    int64_t day;          /* the reader's, when the days' words were made */
-    struct buf scratch;
-};
-
-void *chat_shared_new(const struct shared_options *options)
-{
-    struct chat_shared *shared = mem_new(sizeof *shared);
-    struct buf path;
-    struct slice room = slice_first(options->room, ROOM_MAX);
-
-    if (room.len > 0) memcpy(shared->room_bytes, room.at, room.len);
-    shared->room = slice_make(shared->room_bytes, room.len);
-    shared->ui_title = options->ui_title;
-    shared->offset_minutes = options->offset_minutes;
-    buf_init(&path, PATH_MAX_BYTES);
-    side_add_path(&path, shared->room);
-    memcpy(shared->path_bytes, path.at, path.len);
-    side_init(&shared->side, slice_make(shared->path_bytes, path.len), shared->room);
-    buf_close(&path);
-    buf_init(&shared->scratch, LINE_BYTES_MAX);
-    return shared;
-}
-
-void chat_shared_free(void *at)
-{
-    struct chat_shared *shared = at;
-    if (shared == NULL) return;
-    for (size_t i = 0; i < shared->lines_count; i++)
-        line_close(&shared->lines[i]);
-    mem_free(shared->lines);
-    side_close(&shared->side);
-    buf_close(&shared->scratch);
-    mem_free(shared);
-}
-
-void chat_shared_board(void *at, const struct board *board)
-{
-    struct chat_shared *shared = at;
-    side_board(&shared->side, board, SIDEBAR_ROOMS_MAX);
-}
-
-/* The stream's list: all that a join shows. */
-static void show_newest(struct chat_shared *shared)
-{
-    size_t count = shared->lines_count < PAGE_MESSAGES ? shared->lines_count : PAGE_MESSAGES;
-    shared->messages =
-        shared->lines_count == 0 ? NULL : shared->lines + shared->lines_count - count;
-    shared->messages_count = count;
-}
-
-static void add_line(struct chat_shared *shared, const struct message_sent *event, int64_t now_ms)
-{
-    if (shared->lines_count == shared->lines_size) {
-        shared->lines_size = shared->lines_size == 0 ? PAGE_MESSAGES + 14 : 2 * shared->lines_size;
-        shared->lines = mem_grow(shared->lines, shared->lines_size * sizeof *shared->lines);
-    }
-    line_make(&shared->lines[shared->lines_count++], event, now_ms, shared->offset_minutes,
-              &shared->scratch);
-    buf_shrink(&shared->scratch, CHAT_TEXT_MAX);
-}
-
-void chat_shared_add(void *at, const struct message *message, int64_t now_ms)
-{
-    struct chat_shared *shared = at;
-    const struct message_sent *event = &message->event;
-    if (event->number <= shared->newest) return; /* shown already */
-    if (shared->lines_count == 0) shared->day = when_day(now_ms, shared->offset_minutes);
-    add_line(shared, event, now_ms);
-    shared->newest = event->number;
-    shared->seq = event->seq;
-    show_newest(shared);
-}
-
-void chat_shared_fresh(void *at)
-{
-    struct chat_shared *shared = at;
-    shared->messages_count = shared->lines_count - shared->settled_count;
-    shared->messages = shared->messages_count == 0 ? NULL : shared->lines + shared->settled_count;
-}
-
-void chat_shared_settle(void *at)
-{
-    struct chat_shared *shared = at;
-    size_t extra = shared->lines_count > PAGE_MESSAGES ? shared->lines_count - PAGE_MESSAGES : 0;
-    for (size_t i = 0; i < extra; i++)
-        line_close(&shared->lines[i]);
-    if (extra > 0) {
-        shared->lines_count -= extra;
-        memmove(shared->lines, shared->lines + extra, shared->lines_count * sizeof *shared->lines);
-    }
-    shared->settled_count = shared->lines_count;
-    show_newest(shared);
-}
-
-void chat_shared_tail(void *at, const struct room_tail *tail, int64_t now_ms)
-{
-    struct chat_shared *shared = at;
-    size_t first = tail->count > PAGE_MESSAGES ? tail->count - PAGE_MESSAGES : 0;
-    for (size_t i = first; i < tail->count; i++)
-        chat_shared_add(shared, room_tail_at(tail, i), now_ms);
-    chat_shared_settle(shared);
-}
-
-bool chat_shared_day_passed(void *at, int64_t now_ms)
-{
-    struct chat_shared *shared = at;
-    int64_t day = when_day(now_ms, shared->offset_minutes);
-    bool changed = false;
-    if (shared->lines_count == 0 || day == shared->day) return false;
-    shared->day = day;
-    for (size_t i = 0; i < shared->lines_count; i++) {
-        if (shared->lines[i].day.text.len == 0) continue;
-        line_make_day(&shared->lines[i], now_ms, shared->offset_minutes, &shared->scratch);
-        changed = true;
-    }
-    return changed;
-}
-
-/* ---- model: one reader's ---- */
+/* ---- model ---- */
 
 enum fate { FATE_NONE, FATE_SENDING, FATE_CHECKING, FATE_RECOVERING, FATE_WATCHING };
 
@@ -525,18 +391,10 @@ static void on_history(struct live *live, struct chat_model *model, const struct
     if (info->reached_start) model->at_start = true;
     if (info->messages_count == 0) return;
 
-    chat_shared_free(model->history);
-    model->history =
-        chat_shared_new(&(struct shared_options){.room = shared->room,
-                                                 .offset_minutes = shared->offset_minutes,
-                                                 .ui_title = shared->ui_title});
-    struct chat_shared *history = model->history;
     int64_t now = live_wall_ms(live);
-    for (size_t i = 0; i < info->messages_count; i++)
-        add_line(history, &info->messages[i].event, now);
-    history->messages = history->lines;
-    history->messages_count = history->lines_count;
-    live_stream(live, history, 0);
+    chat_shared_free(model->history);
+    model->history = chat_shared_history(shared, info->messages, info->messages_count, now);
+    live_stream(live, model->history, 0);
     model->quiet = true;
     model->loud_at_ms = now + QUIET_MS;
     wake_at_next(model);
