@@ -80,6 +80,10 @@ void chat_shared_board(void *shared, const struct board *board);
  *
  *     chat_shared_add(shared, message) ...      for each new message of this turn
  *     chat_shared_fresh(shared); topic_broadcast(...); chat_shared_settle(shared);
+ *     topic_stream_changed(topic);
+ *
+ * A broadcast for a new board stands between fresh and settle as well: else it would send the whole
+ * list again.
  *
  * `now_ms` is the wall clock, for the words of day lines ("Today"). */
 void chat_shared_tail(void *shared, const struct room_tail *tail, int64_t now_ms); /* at first */
