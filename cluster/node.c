@@ -171,8 +171,11 @@ static void tick_running(struct node *node, uint64_t now_ms)
 
 static void maybe_handed_over(struct node *node, uint64_t now_ms)
 {
-    if (node->is_stepping_down) return;
-    bool is_over = now_ms - node->handed_over_ms >= HAND_OVER_MS;
+    /* raft tells of the end of a transfer when a new leader is heard. When all nodes stop at once
+     * there is none. */
+    uint64_t so_far_ms = now_ms - node->handed_over_ms;
+    if (node->is_stepping_down && so_far_ms < node->options.election_timeout_ms) return;
+    bool is_over = so_far_ms >= HAND_OVER_MS;
     if (!is_over && forward_waiting(node->forward) > 0) return;
     node->phase = NODE_CLOSING;
     node_raft_close(node);
