@@ -465,7 +465,8 @@ static void derive_cluster(struct load *load)
                              slice_from(config->cluster.peers_line), &errmsg);
         if (rv != 0) {
             config->cluster.peers_count = 0;
-            tell(load, "cluster", "peers", errmsg.text);
+            bool is_named = strncmp(errmsg.text, "peers: ", 7) == 0;
+            tell(load, "cluster", "peers", errmsg.text + (is_named ? 7 : 0));
             return;
         }
     }

@@ -44,9 +44,10 @@ static int parse_node(struct client_node *node, struct slice url, struct errmsg 
     while (rest.len > 0 && rest.at[rest.len - 1] == '/')
         rest.len--;
     if (rest.len > 0 && rest.at[0] == '[') {
+        bool is_closed = slice_find(rest, ']') < rest.len;
         rest = slice_skip(rest, 1);
         host = slice_cut(&rest, ']');
-        if (rest.len > 0 && rest.at[0] != ':') host.len = 0;
+        if (!is_closed || (rest.len > 0 && rest.at[0] != ':')) host.len = 0;
         if (rest.len > 0) port = slice_skip(rest, 1);
     } else {
         bool has_port = slice_find(rest, ':') < rest.len;
@@ -261,7 +262,7 @@ static int ask_node(const struct client_node *node, const struct client_request 
                     struct client_answer *answer, struct errmsg *errmsg)
 {
     uint64_t deadline_ms = clock_ms() + request->deadline_ms;
-    int socket_fd;
+    int socket_fd = -1;
     int rv = open_node(node, deadline_ms, &socket_fd, errmsg);
     if (rv != 0) return rv;
 

@@ -1,0 +1,373 @@
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+
+/* ---- a node that says what it was told to say, once for each connection, in a child process ---- */
+
+struct fake_node {
+    int listener;
+    unsigned port;
+    pid_t child;
+};
+
+static void serve(int listener, const char *const *answers)
+{
+    for (; *answers != NULL; answers++) {
+        char request[4096];
+        int conn = accept(listener, NULL, NULL);
+        if (conn < 0) _exit(1);
+        ssize_t got = read(conn, request, sizeof request);
+        if (got > 0 && **answers != '\0') {
+            ssize_t sent = write(conn, *answers, strlen(*answers));
+            if (sent < 0) _exit(1);
+        }
+        close(conn);
+    }
+    _exit(0);
+}
+
+static void fake_node_start(struct fake_node *node, const char *const *answers)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    node->listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(node->listener >= 0);
+    assert_int_equal(bind(node->listener, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(node->listener, 8), 0);
+    assert_int_equal(getsockname(node->listener, (struct sockaddr *)&address, &len), 0);
+    node->port = ntohs(address.sin_port);
+    fflush(NULL);
+    node->child = fork();
+    assert_true(node->child >= 0);
+    if (node->child == 0) serve(node->listener, answers);
+    close(node->listener);
+}
+
+static void fake_node_stop(struct fake_node *node)
+{
+    int status;
+    assert_int_equal(waitpid(node->child, &status, 0), node->child);
+    assert_int_equal(status, 0);
+}
+
+#define OK(type, body) "HTTP/1.1 200 OK\r\nContent-Type: " type "\r\n\r\n" body
+
+/* ---- addresses ---- */
+
+static void several_nodes_are_given_with_commas(void **state)
+{
+    struct client client;
+    struct errmsg errmsg;
+    (void)state;
+    assert_int_equal(
+        client_init(&client, "http://10.0.0.1:4001, tea-2 ,http://[::1]:4003/", &errmsg), 0);
+    assert_int_equal(client.nodes_count, 3);
+    assert_string_equal(client.nodes[0].host, "10.0.0.1");
+    assert_string_equal(client.nodes[0].port, "4001");
+    assert_string_equal(client.nodes[1].host, "tea-2");
+    assert_string_equal(client.nodes[1].port, "4000");
+    assert_string_equal(client.nodes[2].host, "::1");
+    assert_string_equal(client.nodes[2].port, "4003");
+}
+
+static void what_is_no_address_is_refused(void **state)
+{
+    const char *const bad[] = {"",       ",",          "http://",     "a b",
+                               "tea:0",  "tea:x",      "tea:",        "[::1",
+                               "[::1]x", "http://a/b", "https://tea", "tea\r\nX:1"};
+    struct client client;
+    struct errmsg errmsg;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(client_init(&client, bad[i], &errmsg), ERR_CONFIG);
+}
+
+/* ---- answers ---- */
+
+static enum client_parse parse(const char *text, bool at_end, struct client_answer *answer)
+{
+    return client_parse(slice_from(text), at_end, false, answer);
+}
+
+static void an_answer_ends_with_its_length_or_the_connection(void **state)
+{
+    struct client_answer answer;
+    (void)state;
+    client_answer_init(&answer);
+    const char *with_length = "HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}";
+    assert_int_equal(parse(with_length, false, &answer), CLIENT_PARSE_DONE);
+    assert_int_equal(answer.status, 201);
+    assert_true(slice_is(buf_slice(&answer.body), "{}"));
+    assert_int_equal(parse("HTTP/1.1 200 OK\r\n\r\nall of it", false, &answer), CLIENT_PARSE_MORE);
+    assert_int_equal(parse("HTTP/1.1 200 OK\r\n\r\nall of it", true, &answer), CLIENT_PARSE_DONE);
+    assert_true(slice_is(buf_slice(&answer.body), "all of it"));
+    assert_int_equal(
+        parse("HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n", false, &answer),
+        CLIENT_PARSE_DONE);
+    assert_int_equal(answer.retry_after_s, 3);
+    client_answer_close(&answer);
+}
+
+static void an_answer_that_was_cut_off_is_none(void **state)
+{
+    const char *whole = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd";
+    struct client_answer answer;
+    char part[64];
+    (void)state;
+    client_answer_init(&answer);
+    for (size_t len = 0; len < strlen(whole); len++) {
+        snprintf(part, sizeof part, "%.*s", (int)len, whole);
+        assert_int_equal(parse(part, false, &answer), CLIENT_PARSE_MORE);
+        assert_int_equal(parse(part, true, &answer), CLIENT_PARSE_BAD);
+    }
+    client_answer_close(&answer);
+}
+
+static void what_is_not_http_is_refused(void **state)
+{
+    const char *const bad[] = {"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+                               "HTTP/1.1 20\r\n\r\n",
+                               "HTTP/1.1 abc OK\r\n\r\n",
+                               "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+                               "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+                               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"};
+    struct client_answer answer;
+    (void)state;
+    client_answer_init(&answer);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(parse(bad[i], true, &answer), CLIENT_PARSE_BAD);
+    client_answer_close(&answer);
+}
+
+/* ---- asking ---- */
+
+static int ask(const char *nodes, struct client *client, struct client_answer *answer,
+               struct errmsg *errmsg)
+{
+    assert_int_equal(client_init(client, nodes, errmsg), 0);
+    return client_ask(client,
+                      &(struct client_request){
+                          .method = "GET", .path = slice_of("/status"), .deadline_ms = 10000},
+                      answer, errmsg);
+}
+
+static void a_node_that_is_away_is_passed_over(void **state)
+{
+    struct fake_node node;
+    struct client client;
+    struct client_answer answer;
+    struct errmsg errmsg;
+    char nodes[128];
+    (void)state;
+    fake_node_start(&node, (const char *const[]){OK("text/plain", "hello"), NULL});
+    snprintf(nodes, sizeof nodes, "http://127.0.0.1:1,http://127.0.0.1:%u", node.port);
+    client_answer_init(&answer);
+    assert_int_equal(ask(nodes, &client, &answer, &errmsg), 0);
+    assert_true(slice_is(buf_slice(&answer.body), "hello"));
+    assert_false(answer.was_sent);
+    assert_int_equal(client.preferred, 1);
+    client_answer_close(&answer);
+    fake_node_stop(&node);
+}
+
+static void a_node_that_cannot_answer_now_is_passed_over_for_one_that_can(void **state)
+{
+    struct fake_node first, second;
+    struct client client;
+    struct client_answer answer;
+    struct errmsg errmsg;
+    char nodes[128];
+    (void)state;
+    const char *busy = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
+    fake_node_start(&first, (const char *const[]){busy, NULL});
+    fake_node_start(&second, (const char *const[]){OK("text/plain", "fine"), NULL});
+    snprintf(nodes, sizeof nodes, "127.0.0.1:%u,127.0.0.1:%u", first.port, second.port);
+    client_answer_init(&answer);
+    assert_int_equal(ask(nodes, &client, &answer, &errmsg), 0);
+    assert_int_equal(answer.status, 200);
+    client_answer_close(&answer);
+    fake_node_stop(&first);
+    fake_node_stop(&second);
+}
+
+static void a_refusal_holds_when_the_next_node_is_away(void **state)
+{
+    struct fake_node node;
+    struct client client;
+    struct client_answer answer;
+    struct errmsg errmsg;
+    char nodes[128];
+    (void)state;
+    const char *busy = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
+    fake_node_start(&node, (const char *const[]){busy, NULL});
+    snprintf(nodes, sizeof nodes, "127.0.0.1:%u,127.0.0.1:1", node.port);
+    client_answer_init(&answer);
+    assert_int_equal(ask(nodes, &client, &answer, &errmsg), 0);
+    assert_int_equal(answer.status, 503);
+    assert_true(slice_is(buf_slice(&answer.body), "busy"));
+    client_answer_close(&answer);
+    fake_node_stop(&node);
+}
+
+/* ---- what the commands make of it ---- */
+
+struct run {
+    struct cli cli;
+    char *out, *err;
+    size_t out_len, err_len;
+    int code;
+};
+
+static void run(struct run *run, unsigned port, const char *const *words)
+{
+    static const struct cli_command *const commands[] = {&status_command, &send_command,
+                                                         &tail_command};
+    char node[64], user[] = "USER=kari";
+    char *argv[16] = {NULL}, *environment[] = {node, user, NULL};
+    int argc = 0;
+    snprintf(node, sizeof node, "LIVETEA_NODE=http://127.0.0.1:%u", port);
+    for (; words[argc] != NULL; argc++)
+        argv[argc] = (char *)(uintptr_t)words[argc];
+    *run = (struct run){
+        .cli = {.environment = environment, .commands = commands, .commands_count = 3}};
+    run->cli.in = fopen("/dev/null", "r");
+    run->cli.out = open_memstream(&run->out, &run->out_len);
+    run->cli.err = open_memstream(&run->err, &run->err_len);
+    run->code = cli_run(&run->cli, argc, argv);
+    fclose(run->cli.in);
+    fclose(run->cli.out);
+    fclose(run->cli.err);
+}
+
+static void run_close(struct run *run)
+{
+    free(run->out);
+    free(run->err);
+}
+
+static void expect(const char *answer, const char *const *words, int code, const char *out,
+                   const char *err)
+{
+    struct fake_node node;
+    struct run it;
+    fake_node_start(&node, (const char *const[]){answer, NULL});
+    run(&it, node.port, words);
+    assert_int_equal(it.code, code);
+    if (out != NULL) assert_string_equal(it.out, out);
+    if (err != NULL && strstr(it.err, err) == NULL) fail_msg("'%s' is not in: %s", err, it.err);
+    run_close(&it);
+    fake_node_stop(&node);
+}
+
+#define WORDS(...)                   \
+    (const char *const[])            \
+    {                                \
+        "livetea", __VA_ARGS__, NULL \
+    }
+
+static void send_ends_as_the_message_did(void **state)
+{
+    const char *const *words = WORDS("send", "lobby", "hello", "--id", "k1");
+    (void)state;
+    expect("HTTP/1.1 201 Created\r\n\r\n{\"number\":48214,\"index\":7}", words, 0, "48214\n", NULL);
+    expect("HTTP/1.1 422 No\r\n\r\n{\"error\":\"too_long\",\"message\":\"Too long.\"}", words, 1,
+           "", "livetea send: Too long.\n");
+    expect("HTTP/1.1 429 No\r\nRetry-After: 3\r\n\r\n{\"message\":\"Slow down a little.\"}", words,
+           1, "", "Slow down a little. Try again in 3 s.");
+    expect("HTTP/1.1 503 No\r\n\r\n{\"error\":\"no_leader\",\"message\":\"Not sent: no "
+           "leader.\"}",
+           words, 1, "", "no leader");
+    expect("HTTP/1.1 504 No\r\n\r\n{\"error\":\"unknown\"}", words, 5, "", "--id k1");
+    expect("", words, 5, "", "--id k1"); /* took it, and died */
+}
+
+static const char three_nodes[] =
+    "HTTP/1.1 200 OK\r\n\r\n"
+    "{\"cluster\":{\"health\":\"degraded\",\"sentence\":\"2 of 3 nodes are up. No other may "
+    "fail.\",\"term\":8},\"members\":["
+    "{\"name\":\"tea-1\",\"address\":\"10.0.0.11:7000\",\"role\":\"voter\",\"state\":\"away\","
+    "\"away_seconds\":41,\"number\":48190,\"behind\":23,\"rtt_ms\":null,\"browsers\":null,"
+    "\"disk_bytes\":222298112,\"uptime_seconds\":null,\"version\":\"0.1.0\"},"
+    "{\"name\":\"tea-2\",\"address\":\"10.0.0.12:7000\",\"role\":\"voter\",\"state\":"
+    "\"follower\",\"away_seconds\":0,\"number\":48213,\"behind\":0,\"rtt_ms\":0.2,\"browsers\":41,"
+    "\"disk_bytes\":224395264,\"uptime_seconds\":532800,\"version\":\"0.1.0\"},"
+    "{\"name\":\"tea-3\",\"address\":\"10.0.0.13:7000\",\"role\":\"voter\",\"state\":\"leader\","
+    "\"away_seconds\":0,\"number\":48213,\"behind\":0,\"rtt_ms\":null,\"browsers\":37,"
+    "\"disk_bytes\":224395264,\"uptime_seconds\":660,\"version\":\"0.1.0\"}]}";
+
+static void status_is_a_table_with_a_row_for_a_node_that_is_away(void **state)
+{
+    (void)state;
+    expect(three_nodes, WORDS("status", "-o", "table"), 1,
+           "2 of 3 nodes are up. No other may fail.\n\n"
+           "NODE   ROLE      TERM  APPLIED  BEHIND  RTT     BROWSERS  DISK    UP      VERSION  "
+           "ADDRESS\n"
+           "tea-1  away 41s     -    48190      23  -              -  212 MB  -       0.1.0    "
+           "10.0.0.11:7000\n"
+           "tea-2  follower     8    48213       0  0.2 ms        41  214 MB  6d 4h   0.1.0    "
+           "10.0.0.12:7000\n"
+           "tea-3  leader       8    48213       0  -             37  214 MB  11m     0.1.0    "
+           "10.0.0.13:7000\n",
+           NULL);
+}
+
+static void status_to_a_file_is_json(void **state)
+{
+    (void)state;
+    expect(OK("application/json", "{\"cluster\":{\"health\":\"ok\"}}"), WORDS("status"), 0,
+           "{\"cluster\":{\"health\":\"ok\"}}\n", NULL);
+    expect(OK("application/json", "{\"cluster\":{\"health\":\"no_majority\"}}\n"), WORDS("status"),
+           3, "{\"cluster\":{\"health\":\"no_majority\"}}\n", NULL);
+    expect(OK("text/html", "<html>"), WORDS("status"), 4, "", "no Live Tea node");
+}
+
+static void tail_shows_each_message_with_its_time_and_sender(void **state)
+{
+    const char *answer = OK(
+        "application/json",
+        "{\"room\":\"lobby\",\"messages\":[{\"number\":1,\"index\":2,\"room\":\"lobby\",\"seq\":1,"
+        "\"id\":\"i\",\"sender_id\":\"s\",\"sender\":\"Kari\",\"text\":\"hello\\nMaja: fake\","
+        "\"at\":\"2026-11-23T08:32:51.204Z\"}]}");
+    (void)state;
+    expect(answer, WORDS("tail", "lobby"), 0,
+           "2026-11-23T08:32:51.204Z Kari: hello\n    Maja: fake\n", NULL);
+    expect(
+        answer, WORDS("tail", "lobby", "-o", "json"), 0,
+        "{\"number\":1,\"index\":2,\"room\":\"lobby\",\"seq\":1,\"id\":\"i\",\"sender_id\":\"s\","
+        "\"sender\":\"Kari\",\"text\":\"hello\\nMaja: fake\",\"at\":"
+        "\"2026-11-23T08:32:51.204Z\"}\n",
+        NULL);
+    expect("HTTP/1.1 404 No\r\n\r\n{\"message\":\"There can be no room of that name.\"}",
+           WORDS("tail", "!!"), 1, "", "There can be no room of that name.");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(several_nodes_are_given_with_commas),
+        cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(an_answer_ends_with_its_length_or_the_connection),
+        cmocka_unit_test(an_answer_that_was_cut_off_is_none),
+        cmocka_unit_test(what_is_not_http_is_refused),
+        cmocka_unit_test(a_node_that_is_away_is_passed_over),
+        cmocka_unit_test(a_node_that_cannot_answer_now_is_passed_over_for_one_that_can),
+        cmocka_unit_test(a_refusal_holds_when_the_next_node_is_away),
+        cmocka_unit_test(send_ends_as_the_message_did),
+        cmocka_unit_test(status_is_a_table_with_a_row_for_a_node_that_is_away),
+        cmocka_unit_test(status_to_a_file_is_json),
+        cmocka_unit_test(tail_shows_each_message_with_its_time_and_sender),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
