@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "store/data_dir.h"
 
-void trio_exit(void *owner, int exit_code, const char *sentence)
+static void end_here(void *owner, int exit_code, const char *sentence)
 {
     const struct trio_node *one = owner;
     fprintf(stderr, "%s: fatal %d: %s\n", one->name, exit_code, sentence);
@@ -23,7 +23,7 @@ static void on_event(void *owner, const struct message_sent *event, struct share
     one->events++;
     one->last_event_ns = clock_ns();
     one->digest = event->digest;
-    if (event->number != one->events) trio_exit(owner, 99, "numbers are not dense");
+    if (event->number != one->events) end_here(owner, 99, "numbers are not dense");
 }
 
 static void on_entry(void *owner, uint64_t index)
@@ -71,7 +71,7 @@ void trio_start(struct trio *trio, size_t i)
     struct trio_node *one = &trio->nodes[i];
     struct errmsg errmsg = {.text = ""};
     if (data_dir_open(&one->dir, one->path, one->name, &errmsg) != 0) {
-        trio_exit(one, 98, errmsg.text);
+        end_here(one, 98, errmsg.text);
     }
     one->events = 0;
     const struct chat_limits limits = {.text_code_points_max = CHAT_TEXT_CODE_POINTS_MAX};
@@ -83,7 +83,7 @@ void trio_start(struct trio *trio, size_t i)
                                                            .on_entry = on_entry,
                                                            .on_change = on_change,
                                                            .on_cluster_event = on_cluster_event,
-                                                           .on_fatal = trio_exit},
+                                                           .on_fatal = end_here},
                                                .chat = &one->chat,
                                                .dir = &one->dir,
                                                .name = one->name,
@@ -98,7 +98,7 @@ void trio_start(struct trio *trio, size_t i)
                                                .heartbeat_ms = 40,
                                                .election_timeout_ms = 400},
                         &errmsg);
-    if (rv != 0) trio_exit(one, 97, errmsg.text);
+    if (rv != 0) end_here(one, 97, errmsg.text);
     one->is_running = true;
 }
 
