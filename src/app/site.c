@@ -13,12 +13,7 @@
 #include "pages/pages.h"
 #include "web/assets.h"
 
-enum {
-    NONCE_BYTES = 16,
-    NONCE_TEXT = 2 * NONCE_BYTES + 1,
-    BACKLOG_MAX_MS = 3000,
-    COOKIE_RENEW_S = 24 * 3600
-};
+enum { BACKLOG_MAX_MS = 3000, COOKIE_RENEW_S = 24 * 3600 };
 
 struct site {
     struct web_thread *thread;
@@ -84,11 +79,10 @@ static bool read_identity(struct site *site, const struct http_request *request,
     return true;
 }
 
-static void add_cookie(struct site *site, struct identity *identity)
+static void add_cookie(struct site *site, const struct identity *identity)
 {
     const struct config *config = web_thread_config(site->thread);
     bool is_secure = slice_starts(slice_from(config->http.public_url), slice_of("https:"));
-    identity->issued_s = clock_wall_ms() / 1000;
     buf_add(&site->headers, slice_of("Set-Cookie: livetea="));
     token_add_cookie(&site->headers, &site->keys, identity);
     buf_printf(&site->headers, "; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%s\r\n",
@@ -111,18 +105,6 @@ static struct slice nodes_of(struct site *site)
         buf_add(&site->nodes, slice_from(board->nodes[i].http));
     }
     return buf_slice(&site->nodes);
-}
-
-static void make_nonce(char nonce[NONCE_TEXT])
-{
-    static const char digits[] = "0123456789abcdef";
-    uint8_t bytes[NONCE_BYTES];
-    crypto_random(bytes, sizeof bytes);
-    for (size_t i = 0; i < NONCE_BYTES; i++) {
-        nonce[2 * i] = digits[bytes[i] >> 4];
-        nonce[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    nonce[2 * NONCE_BYTES] = '\0';
 }
 
 static void respond_page(struct site *site, struct exchange *exchange, int status,
@@ -189,9 +171,15 @@ static void render_visit(struct visit *visit)
                               ? room_topic(rooms, visit->waiter.room, offset)
                           : address->view == &cluster_view ? rooms_cluster_topic(rooms, offset)
                                                            : rooms_home_topic(rooms, offset);
-    char nonce[NONCE_TEXT];
+    const char *node = web_thread_config(site->thread)->node.name;
+    char nonce[PAGES_NONCE];
     struct buf tokens;
-    make_nonce(nonce);
+
+    /* The same identity makes the nonce here and in each join, so it is complete from here on. */
+    visit->identity.issued_s = clock_wall_ms() / 1000;
+    visit->identity.node_len = (uint8_t)strlen(node);
+    memcpy(visit->identity.node, node, visit->identity.node_len);
+    pages_style_nonce(nonce, &visit->identity);
     buf_reset(&site->html);
     buf_reset(&site->title);
     live_dead_render(viewers_host(web_thread_viewers(site->thread)), address, &visit->identity,
@@ -200,10 +188,6 @@ static void render_visit(struct visit *visit)
     buf_reset(&site->headers);
     if (visit->set_cookie) add_cookie(site, &visit->identity);
 
-    const char *node = web_thread_config(site->thread)->node.name;
-    visit->identity.issued_s = clock_wall_ms() / 1000;
-    visit->identity.node_len = (uint8_t)strlen(node);
-    memcpy(visit->identity.node, node, visit->identity.node_len);
     buf_init(&tokens, 2 * TOKEN_MAX);
     token_add_csrf(&tokens, &site->keys, visit->identity.csrf);
     size_t csrf_len = tokens.len;
@@ -302,6 +286,7 @@ static void post_session(struct site *site, struct exchange *exchange, const str
     }
     identity->name_len = (uint8_t)site->text.len;
     memcpy(identity->name, site->text.at, site->text.len);
+    identity->issued_s = clock_wall_ms() / 1000;
     add_cookie(site, identity);
     /* Only to a path of ours, as it is written canonically. */
     buf_reset(&site->text);
