@@ -21,26 +21,27 @@ test(`${kills} kills of the leader under load lose nothing and repeat nothing`, 
   const crowd = new Crowd({ urls: cluster.nodes.map(node => node.url), people, rate });
   const start = performance.now();
   const silences = [];
-  await crowd.arrive(deadline(60_000));
+  await crowd.arrive(60_000);
   try {
     crowd.start();
-    await crowd.more(2 * people, deadline(30_000));
+    await crowd.more(2 * people, 30_000);
     for (let kill = 1; kill <= kills; kill++) {
       const leader = await cluster.leader();
       const before_ = crowd.acked.size;
       const at = performance.now();
       const first = crowd.ackAfter(at, deadline(20_000));
+      const clock = new Date().toISOString().slice(11, 23);
       await leader.kill();
       silences.push(await first - at);
       // The others have been writing without it for a while when it comes back.
-      await crowd.more(people, deadline(30_000));
+      await crowd.more(people, 30_000);
       leader.start();
-      await cluster.ready(deadline(30_000));
-      await crowd.more(people, deadline(30_000));
-      context.diagnostic(`kill ${kill}: ${leader.name}, ${Math.round(silences.at(-1))} ms, ${crowd.acked.size - before_} acknowledged since`);
+      await cluster.ready(30_000);
+      await crowd.more(people, 30_000);
+      context.diagnostic(`kill ${kill} at ${clock}: ${leader.name}, ${Math.round(silences.at(-1))} ms, ${crowd.acked.size - before_} acknowledged since`);
     }
   } finally {
-    await crowd.settle(deadline(30_000));
+    await crowd.settle(30_000);
   }
   const seconds = (performance.now() - start) / 1000;
   await cluster.ready();
@@ -64,7 +65,8 @@ test(`${kills} kills of the leader under load lose nothing and repeat nothing`, 
   for (const { wrong } of audits) assert.deepEqual(wrong.slice(0, 5), []);
   assert.deepEqual(crowd.problems.slice(0, 5), []);
   assert.equal(crowd.open.size, 0, 'everything that was sent got its answer');
-  if (!slow) assert.ok(median(silences) < 2_000, `median ${median(silences)} ms`);
+  // Promise P10. How fast it is on an idle machine, the benchmark says.
+  assert.ok(median(silences) < deadline(5_000), `median ${median(silences)} ms`);
   await until('no node remembers another leader', async () =>
     new Set(await Promise.all(cluster.nodes.map(async node => (await node.status()).cluster.term))).size === 1);
 });

@@ -75,7 +75,7 @@ export class Browser {
 
   /* Ends the browser. Throws when a page complained of something that was not to be expected. */
   async stop() {
-    const complaints = this.tabs.flatMap(tab => tab.complaints);
+    const complaints = [...new Set(this.tabs.flatMap(tab => tab.complaints))];
     await this.chromium.close();
     assert.deepEqual(complaints, [], 'pages complained');
   }

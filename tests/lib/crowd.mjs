@@ -3,7 +3,7 @@
 // Each has an address of its own on the loopback net, so that the limits count as they would for
 // people in different places. What becomes due while somebody still waits for an answer waits too.
 import { Sender } from './sender.mjs';
-import { pause, until } from './wait.mjs';
+import { pause, until, within } from './wait.mjs';
 
 export class Crowd {
   constructor({ urls, people = 250, rate = 200, rooms = 25 }) {
@@ -25,8 +25,7 @@ export class Crowd {
 
   /* Everybody is in a room. */
   async arrive(ms = 60_000) {
-    const arriving = this.senders.map(sender => sender.connect());
-    await Promise.race([Promise.all(arriving), pause(ms).then(() => { throw new Error('not everybody got in'); })]);
+    await within('place for everybody', Promise.all(this.senders.map(sender => sender.connect())), ms);
   }
 
   start() {
@@ -81,7 +80,7 @@ export class Crowd {
   /* Nothing new is sent; waits until everything is answered, then all leave. */
   async settle(ms = 30_000) {
     this.isOver = true;
-    await Promise.race([Promise.all(this.working), pause(ms)]);
+    await within('answer to everything', Promise.all(this.working), ms).catch(() => {}); // what is open is in the book
     for (const sender of this.senders) sender.stop();
     await Promise.all(this.working);
   }
