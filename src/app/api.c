@@ -21,7 +21,9 @@ enum {
     SNAPSHOT_AGE_MAX_MS = 15 * 1000, /* made once a second: the domain thread hangs */
     BODY_MAX = 1024 * 1024,
     EVENTS_BYTES_MAX = 2 * 1024 * 1024, /* then the answer ends, and its reader goes on behind it */
-    EVENTS_POLL_MS = 50
+    EVENTS_POLL_MS = 50,
+    KNOWN_POLL_MS = 10,
+    KNOWN_MAX_MS = 2000
 };
 
 static const char text_type[] = "text/plain; charset=utf-8";
@@ -327,18 +329,71 @@ static void answer_sent(struct exchange *exchange, const struct answer *answer)
     buf_init(&body, 512);
     buf_add_char(&body, '{');
     json_add_u64(&body, "number", answer->number);
-    json_add_u64(&body, "index", answer->index);
-    json_add_time(&body, "at", answer->at_ms);
+    if (answer->index != 0) {
+        json_add_u64(&body, "index", answer->index);
+        json_add_time(&body, "at", answer->at_ms);
+    } else {
+        json_add_null(&body, "index");
+        json_add_null(&body, "at");
+    }
     buf_add(&body, slice_of("}\n"));
     respond(exchange, 201, json_type_name, buf_slice(&body));
     buf_close(&body);
+}
+
+/* A message that was sent before, and that the store has not yet: apply knows its number alone. The
+ * rest is read when it is written, some milliseconds later. */
+struct known {
+    struct exchange *exchange;
+    struct answer answer;
+    uint64_t deadline_ms;
+};
+
+static bool read_known(struct known *known)
+{
+    struct event_reader *reader = web_thread_reader(known->exchange->thread);
+    struct message_sent event;
+    if (event_reader_begin(reader, NULL) != 0) return false;
+    bool found = event_reader_get(reader, known->answer.number, &event, NULL) == 0;
+    if (found) {
+        known->answer.index = event.index;
+        known->answer.at_ms = event.at_ms;
+    }
+    event_reader_end(reader);
+    return found;
+}
+
+static void look_for_known(void *owner)
+{
+    struct known *known = owner;
+    struct web_thread *thread = known->exchange->thread;
+    bool is_over = known->exchange->conn == NULL || web_thread_is_draining(thread) ||
+                   clock_ms() >= known->deadline_ms;
+    if (!read_known(known) && !is_over) {
+        chores_later(web_thread_chores(thread), KNOWN_POLL_MS, look_for_known, known);
+        return;
+    }
+    answer_sent(known->exchange, &known->answer);
+    mem_free(known);
+}
+
+static void answer_accepted(struct exchange *exchange, const struct answer *answer)
+{
+    if (answer->index != 0) {
+        answer_sent(exchange, answer);
+        return;
+    }
+    struct known *known = mem_new(sizeof *known);
+    *known = (struct known){
+        .exchange = exchange, .answer = *answer, .deadline_ms = clock_ms() + KNOWN_MAX_MS};
+    look_for_known(known);
 }
 
 static void on_answer(void *owner, struct command_mail *mail)
 {
     struct exchange *exchange = owner;
     switch (mail->answer.kind) {
-    case ANSWER_ACCEPTED: answer_sent(exchange, &mail->answer); return;
+    case ANSWER_ACCEPTED: answer_accepted(exchange, &mail->answer); return;
     case ANSWER_REFUSED:
         answer_refusal(exchange, mail->answer.refusal, mail->answer.wait_ms);
         return;
@@ -379,6 +434,19 @@ static bool may_post(struct exchange *exchange, const struct http_request *reque
     return true;
 }
 
+static void answer_too_long(struct exchange *exchange, struct slice text, uint32_t most)
+{
+    struct errmsg sentence;
+    size_t characters = text_code_points(text);
+    if (characters > most)
+        errmsg_set(&sentence, "That message is too long: %zu of %u characters.", characters,
+                   (unsigned)most);
+    else
+        errmsg_set(&sentence, "That message is too long: %zu of %d bytes.", text.len,
+                   (int)CHAT_TEXT_MAX);
+    exchange_error(exchange, 422, chat_refusal_word(CHAT_TEXT_TOO_LONG), sentence.text);
+}
+
 static void make_id(struct command_id *id)
 {
     uint8_t random[10];
@@ -392,6 +460,10 @@ static void send_on(struct exchange *exchange, struct send_message *command)
     const struct config *config = web_thread_config(exchange->thread);
     struct chat_limits limits = {.text_code_points_max = config->chat.message_max};
     enum chat_refusal refusal = chat_check(&limits, command);
+    if (refusal == CHAT_TEXT_TOO_LONG) {
+        answer_too_long(exchange, command->text, config->chat.message_max);
+        return;
+    }
     if (refusal != CHAT_ACCEPTED) {
         answer_refusal(exchange, refusal, 0);
         return;

@@ -289,35 +289,42 @@ static void look(struct reading *reading)
         fail(reading, 503, "busy", "Too much is being read. Try again in a moment.");
 }
 
+static void on_wait_step(void *owner);
+
+static void wait_on(struct reading *reading)
+{
+    uint64_t now_ms = clock_ms();
+    uint64_t left_ms = reading->deadline_ms > now_ms ? reading->deadline_ms - now_ms : 0;
+    reading->later = chores_later(web_thread_chores(reading->exchange->thread),
+                                  left_ms < WAIT_STEP_MS ? (uint32_t)left_ms : WAIT_STEP_MS,
+                                  on_wait_step, reading);
+}
+
+static bool may_wait(const struct reading *reading)
+{
+    return clock_ms() < reading->deadline_ms && reading->exchange->conn != NULL &&
+           !web_thread_is_draining(reading->exchange->thread);
+}
+
 static void on_wait_step(void *owner)
 {
     struct reading *reading = owner;
-    struct web_thread *thread = reading->exchange->thread;
     reading->later = NULL;
-    bool is_over = reading->exchange->conn == NULL || web_thread_is_draining(thread) ||
-                   clock_ms() >= reading->deadline_ms;
-    if (is_over && reading->state == READING_WAITS)
+    if (reading->state != READING_WAITS) return; /* it looks just now, and waits on if need be */
+    if (may_wait(reading))
+        wait_on(reading);
+    else
         answer(reading);
-    else if (reading->state == READING_WAITS)
-        reading->later =
-            chores_later(web_thread_chores(thread), WAIT_STEP_MS, on_wait_step, reading);
 }
 
 static void wait_or_answer(struct reading *reading)
 {
-    struct web_thread *thread = reading->exchange->thread;
-    bool waits = reading->count == 0 && !reading->is_full && clock_ms() < reading->deadline_ms &&
-                 reading->exchange->conn != NULL && !web_thread_is_draining(thread);
-    if (!waits) {
+    if (reading->count > 0 || reading->is_full || !may_wait(reading)) {
         answer(reading);
         return;
     }
     reading->state = READING_WAITS;
-    if (reading->later != NULL) return;
-    uint64_t left = reading->deadline_ms - clock_ms();
-    reading->later =
-        chores_later(web_thread_chores(thread), left < WAIT_STEP_MS ? (uint32_t)left : WAIT_STEP_MS,
-                     on_wait_step, reading);
+    if (reading->later == NULL) wait_on(reading);
 }
 
 static struct reading *reading_of(struct room_waiter *waiter)

@@ -166,7 +166,7 @@ static int show_once(const struct cli *cli, struct client *client, const struct 
             buf_add(&out, buf_slice(&answer.body));
         if (!wishes->is_table && out.len > 0 && out.at[out.len - 1] != '\n')
             buf_add_char(&out, '\n');
-        fwrite(out.at, 1, out.len, cli->out);
+        if (out.len > 0) fwrite(out.at, 1, out.len, cli->out);
         code = exit_code(status);
     }
     json_free(status);

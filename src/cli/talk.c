@@ -351,7 +351,7 @@ static int print_messages(const struct cli *cli, struct reading *reading, struct
             reading->after = (uint64_t)number;
         if (!reading->is_quiet) (reading->is_json ? add_json : add_text)(&out, message);
     }
-    fwrite(out.at, 1, out.len, cli->out);
+    if (out.len > 0) fwrite(out.at, 1, out.len, cli->out);
     buf_close(&out);
     json_free(tree);
     return count;
