@@ -114,7 +114,9 @@ static void respond_page(struct site *site, struct exchange *exchange, int statu
     pages_frame(&site->page, frame);
     buf_add(&site->headers, slice_of("Content-Security-Policy: "));
     pages_csp(&site->headers, nodes_of(site), nonce);
-    buf_add(&site->headers, slice_of("\r\nCache-Control: no-store\r\n"));
+    buf_add(&site->headers, slice_of("\r\nReferrer-Policy: same-origin\r\n"
+                                     "X-Content-Type-Options: nosniff\r\n"
+                                     "Cache-Control: no-store\r\n"));
     if (site->page.overflowed || site->headers.overflowed) {
         exchange_error(exchange, 500, "too_large", "The page became too large.");
         return;

@@ -78,7 +78,13 @@ static void respond_asset(struct exchange *exchange, const struct http_request *
     assets_respond(conn, request, name);
 }
 
-static void respond_method(struct web_thread *thread, struct exchange *exchange, unsigned allowed)
+static bool is_api(const struct http_request *request)
+{
+    return slice_starts(request->path, slice_of("/api/"));
+}
+
+static void respond_method(struct web_thread *thread, struct exchange *exchange,
+                           const struct http_request *request, unsigned allowed)
 {
     char allow[64];
     buf_reset(&thread->decoded);
@@ -86,12 +92,18 @@ static void respond_method(struct web_thread *thread, struct exchange *exchange,
     size_t len = thread->decoded.len < sizeof allow ? thread->decoded.len : sizeof allow - 1;
     memcpy(allow, thread->decoded.at, len);
     allow[len] = '\0';
-    http_respond_method(exchange_over(exchange, 405), allow);
-}
-
-static bool is_api(const struct http_request *request)
-{
-    return slice_starts(request->path, slice_of("/api/"));
+    if (!is_api(request)) {
+        http_respond_method(exchange_over(exchange, 405), allow);
+        return;
+    }
+    char header[sizeof allow + 16];
+    snprintf(header, sizeof header, "Allow: %s\r\n", allow);
+    exchange_respond(exchange, &(struct http_response){
+                                   .status = 405,
+                                   .type = slice_of("application/json"),
+                                   .headers = slice_from(header),
+                                   .body = slice_of("{\"error\":\"method_not_allowed\",\"message\":"
+                                                    "\"This address has not that method.\"}\n")});
 }
 
 static void on_request(void *owner, struct conn *conn, const struct http_request *request)
@@ -105,7 +117,7 @@ static void on_request(void *owner, struct conn *conn, const struct http_request
     bool is_hidden =
         route != NULL && route->is_admin && thread->admin_server != NULL && !conn_is_admin(conn);
     if (route == NULL && match.allowed != 0) {
-        respond_method(thread, exchange, match.allowed);
+        respond_method(thread, exchange, request, match.allowed);
         return;
     }
     if (route == NULL || is_hidden) {
