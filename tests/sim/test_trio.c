@@ -256,28 +256,35 @@ static void without_a_majority_a_new_command_is_refused(void **state)
     assert_int_equal(trio.nodes[left].events, 0);
 }
 
-/* A founder whose directory was emptied, beside a cluster that has begun. */
+/* The same program again, for one node: `port place root`. Never comes back if that node goes on. */
+static _Noreturn void run_one_node(char **words)
+{
+    size_t place = (size_t)atoi(words[2]);
+    trio_init(&trio, 3, atoi(words[1]));
+    snprintf(trio.nodes[place].path, sizeof trio.nodes[place].path, "%s", words[3]);
+    trio_start(&trio, place);
+    for (;;)
+        uv_run(&trio.loop, UV_RUN_ONCE);
+}
+
 static void an_emptied_founder_does_not_begin_again(void **state)
 {
     (void)state;
-    char command[512];
+    char command[512], port[16], number[16];
     wait_for(all_are_ready);
     size_t place = a_follower();
     trio_stop(&trio, place);
     snprintf(command, sizeof command, "rm -rf '%s'", trio.nodes[place].path);
     assert_int_equal(system(command), 0);
+    snprintf(port, sizeof port, "%d", trio.first_port);
+    snprintf(number, sizeof number, "%zu", place);
+    char self[] = "test_trio";
+    char *words[] = {self, port, number, trio.nodes[place].path, NULL};
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
-        static struct trio alone;
-        if (freopen("/dev/null", "w", stderr) == NULL) _exit(99);
-        alone = trio;
-        uv_loop_init(&alone.loop);
-        for (size_t i = 0; i < 3; i++)
-            alone.nodes[i].is_running = false;
-        trio_start(&alone, place);
-        for (;;)
-            uv_run(&alone.loop, UV_RUN_ONCE);
+        execv("/proc/self/exe", words);
+        _exit(99);
     }
     int status = 0;
     while (waitpid(pid, &status, WNOHANG) == 0)
@@ -286,8 +293,9 @@ static void an_emptied_founder_does_not_begin_again(void **state)
     assert_int_equal(WEXITSTATUS(status), 3);
 }
 
-int main(void)
+int main(int words_count, char **words)
 {
+    if (words_count == 4) run_one_node(words);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(what_one_node_takes_all_nodes_have_in_the_same_order),

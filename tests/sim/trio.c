@@ -48,7 +48,7 @@ void trio_init(struct trio *trio, size_t count, int first_port)
 {
     struct errmsg errmsg;
     char line[512] = "";
-    *trio = (struct trio){.count = count};
+    *trio = (struct trio){.count = count, .first_port = first_port};
     signal(SIGPIPE, SIG_IGN); /* as main does: libuv does not mask it */
     uv_loop_init(&trio->loop);
     snprintf(trio->root, sizeof trio->root, "/tmp/livetea-trio-XXXXXX");

@@ -23,6 +23,7 @@ struct trio {
     char root[128];
     struct peer peers[PEERS_MAX];
     size_t peers_count, count;
+    int first_port;
     struct trio_node nodes[5];
 };
 
