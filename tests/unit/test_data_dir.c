@@ -124,21 +124,15 @@ static void a_directory_that_others_can_read_is_refused(void **state)
 static void a_version_that_is_none_is_refused(void **state)
 {
     (void)state;
+#define CLUSTER "cluster 00000000000000000000000000000000\n"
     static const char *const wrong[] = {
         "",
         "format 1\n",
-        "format x\nnode tea-1\nid 0000000000000001\ncluster "
-        "00000000000000000000000000000000\nstate "
-        "formed\n",
-        "format 1\nnode tea-1\nid 0000000000000000\ncluster "
-        "00000000000000000000000000000000\nstate "
-        "formed\n",
-        "format 1\nnode tea-1\nid 0000000000000001\ncluster 0000\nstate formed\n",
-        "format 1\nnode tea-1\nid 0000000000000001\ncluster "
-        "00000000000000000000000000000000\nstate "
-        "maybe\n",
-        "format 1\nformat 1\nnode tea-1\nid 0000000000000001\ncluster "
-        "00000000000000000000000000000000\nstate formed\n"};
+        ("format x\nnode tea-1\nid 0000000000000001\n" CLUSTER "state formed\n"),
+        ("format 1\nnode tea-1\nid 0000000000000000\n" CLUSTER "state formed\n"),
+        ("format 1\nnode tea-1\nid 0000000000000001\ncluster 0000\nstate formed\n"),
+        ("format 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state maybe\n"),
+        ("format 1\nformat 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state formed\n")};
     struct data_dir dir;
     assert_int_equal(mkdir(path, 0700), 0);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
