@@ -504,6 +504,13 @@ static void take_post(struct exchange *exchange, struct slice room, const struct
     buf_close(&room_name);
 }
 
+static void answer_bad_json(struct exchange *exchange, const struct errmsg *why)
+{
+    struct errmsg sentence;
+    errmsg_set(&sentence, "The body is no good: %s.", why->text);
+    exchange_error(exchange, 400, "bad_json", sentence.text);
+}
+
 static void answer_post(struct exchange *exchange, const struct http_request *request,
                         struct slice room)
 {
@@ -512,7 +519,7 @@ static void answer_post(struct exchange *exchange, const struct http_request *re
     struct errmsg errmsg;
     if (!may_post(exchange, request)) return;
     if (json_parse(&body, request->body, &errmsg) != 0)
-        exchange_error(exchange, 400, "bad_json", errmsg.text);
+        answer_bad_json(exchange, &errmsg);
     else if (api_post_parse(&post, body, &errmsg) != 0)
         exchange_error(exchange, 400, "bad_body", errmsg.text);
     else
