@@ -170,11 +170,12 @@ function writing(line, latency) {
       // Once the log is at its upper end it does not scroll any more, and the client does not see it:
       // a little down, and up again.
       await until('the page asks for older messages', async () => {
+        if (a.events('older').length > asked) return true;
         await a.page.mouse.wheel(0, 120);
         await pause(50);
-        await a.page.mouse.wheel(0, -1500);
-        return a.events('older').length > asked;
-      }, 20_000, 200);
+        await a.page.mouse.wheel(0, -3000);
+        return false;
+      }, 20_000, 600);
       await until(`${count} messages are on the page`, async () => (await a.messages()).length >= count);
       const { top, bottom } = await a.page.locator('#log').evaluate(log => log.getBoundingClientRect());
       const at = await topOf(a, first);

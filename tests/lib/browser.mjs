@@ -87,7 +87,7 @@ export class Tab {
     this.page = page;
     this.expected = []; // patterns of complaints that belong to the test
     this.heard = [];
-    this.sent = [];     // frames [join_ref, ref, topic, event, payload], each with .at and .url
+    this.sent = [];     // frames [join_ref, ref, topic, event, payload], each with .at and .socket
     this.received = [];
     this.loads = 0;
     page.on('console', message => {
@@ -103,7 +103,7 @@ export class Tab {
       const keep = list => ({ payload }) => {
         const frame = JSON.parse(payload);
         frame.at = Date.now();
-        frame.url = socket.url();
+        frame.socket = socket;
         list.push(frame);
       };
       socket.on('framesent', keep(this.sent));
@@ -228,7 +228,7 @@ export class Tab {
   events(name) { return this.sent.filter(([, , , event, payload]) => event === 'event' && payload.event === name); }
   named(event) { return this.sent.filter(frame => frame[3] === event); }
   reply(frame) {
-    return this.received.find(([joinRef, ref, , event]) => event === 'phx_reply' && joinRef === frame[0] && ref === frame[1]);
+    return this.received.find(one => one[3] === 'phx_reply' && one[0] === frame[0] && one[1] === frame[1] && one.socket === frame.socket);
   }
 
   /* The answer to the `count`th event of this name (counted from 1), waited for. */
