@@ -213,7 +213,7 @@ static bool add_name(struct buf *out, struct slice composed)
         add_point(out, point);
         before = point;
     }
-    struct slice name = slice_make(out->at + start, out->len - start);
+    struct slice name = slice_skip(buf_slice(out), start);
     return !text_blank(name) && text_code_points(name) <= NAME_CODE_POINTS_MAX &&
            name.len <= NAME_MAX_BYTES;
 }

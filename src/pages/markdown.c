@@ -20,6 +20,7 @@ struct writer {
     struct buf href;   /* scratch: of the link that begins */
     const char *closers[DEPTH_MAX];
     unsigned depth;        /* may be far above DEPTH_MAX */
+    unsigned blocks;       /* the lower ones of these; above them are spans */
     unsigned links, codes; /* how many of the open levels are links, code */
 };
 
@@ -47,6 +48,7 @@ static void leave(struct writer *w)
 static int on_enter_block(MD_BLOCKTYPE type, void *detail, void *owner)
 {
     struct writer *w = owner;
+    w->blocks++;
     switch (type) {
     case MD_BLOCK_QUOTE: enter(w, "<blockquote>", "</blockquote>"); break;
     case MD_BLOCK_UL: enter(w, "<ul>", "</ul>"); break;
@@ -78,10 +80,13 @@ static int on_enter_block(MD_BLOCKTYPE type, void *detail, void *owner)
     return 0;
 }
 
+/* md4c 0.4.8 forgets to close a span now and then: "**[]((*)*)". */
 static int on_leave_block(MD_BLOCKTYPE type, void *detail, void *owner)
 {
     (void)detail;
     struct writer *w = owner;
+    if (w->depth != w->blocks) return -1;
+    w->blocks--;
     if (type == MD_BLOCK_CODE) w->codes--;
     leave(w);
     return 0;
@@ -150,6 +155,7 @@ static int on_enter_span(MD_SPANTYPE type, void *detail, void *owner)
 static int on_leave_span(MD_SPANTYPE type, void *detail, void *owner)
 {
     struct writer *w = owner;
+    if (w->depth == w->blocks) return -1;
     if (type == MD_SPAN_A) w->links--;
     if (type == MD_SPAN_CODE) w->codes--;
     leave(w);

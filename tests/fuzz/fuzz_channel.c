@@ -10,7 +10,7 @@
  * In a frame, %S is the session token of who sends it. Whatever comes in, what goes out must be
  * JSON that fits into the page that the browser has.
  */
-#include "base/buf.h"
+#include "base/text.h"
 #include "fake_host.h"
 #include "fuzz.h"
 
@@ -58,7 +58,10 @@ static void play(struct fake_host *fake, struct slice line)
     switch (line.len == 0 ? '\0' : line.at[0]) {
     case '<': send_frame(fake, 'A', rest); break;
     case '>': send_frame(fake, 'B', rest); break;
-    case 's': fake_host_say(fake, slice_of("lobby"), slice_of(""), slice_of("eve"), rest); break;
+    case 's':
+        if (text_valid(rest))
+            fake_host_say(fake, slice_of("lobby"), slice_of(""), slice_of("eve"), rest);
+        break;
     case 'p': fake_host_people(fake, slice_of("lobby"), slice_of("ann bob")); break;
     case 'h': fake->holds_opens = !fake->holds_opens; break;
     case 'w': fake->is_slow = !fake->is_slow; break;
