@@ -66,14 +66,20 @@ static struct offset_topic *new_topic(struct rooms *rooms, struct offset_topic *
     return topic;
 }
 
+static void free_topic(struct offset_topic *topic, void (*shared_free)(void *shared))
+{
+    void *shared = topic->topic.shared;
+    topic_close(&topic->topic);
+    shared_free(shared);
+    mem_free(topic);
+}
+
 static void free_topics(struct offset_topic **topics, void (*shared_free)(void *shared))
 {
     struct offset_topic *topic, *next;
     DL_FOREACH_SAFE(*topics, topic, next) {
         DL_DELETE(*topics, topic);
-        topic_close(&topic->topic);
-        shared_free(topic->topic.shared);
-        mem_free(topic);
+        free_topic(topic, shared_free);
     }
 }
 
@@ -205,13 +211,30 @@ const struct room_tail *room_tail_of(const struct room *room)
     return &room->tail;
 }
 
+/* Each topic renders every message anew: those without readers go. The one that pages are rendered
+ * from before they are live stays, as long as its room does. */
+static void sweep_topics(struct rooms *rooms, struct offset_topic **topics,
+                         void (*shared_free)(void *shared))
+{
+    int offset_kept = (int)web_thread_config(rooms->thread)->ui.timezone_offset;
+    struct offset_topic *topic, *next;
+    DL_FOREACH_SAFE(*topics, topic, next) {
+        if (topic->topic.readers != NULL || topic->offset_minutes == offset_kept) continue;
+        DL_DELETE(*topics, topic);
+        free_topic(topic, shared_free);
+    }
+}
+
 void rooms_sweep(struct rooms *rooms)
 {
     struct room *room, *next;
     uint64_t now_ms = uv_now(web_thread_loop(rooms->thread));
     int64_t wall_ms = clock_wall_ms();
+    sweep_topics(rooms, &rooms->home, home_shared_free);
+    sweep_topics(rooms, &rooms->cluster, cluster_shared_free);
     HASH_ITER(hh, rooms->rooms, room, next) {
         struct offset_topic *topic;
+        sweep_topics(rooms, &room->topics, chat_shared_free);
         DL_FOREACH(room->topics, topic)
             if (chat_shared_day_passed(topic->topic.shared, wall_ms))
                 topic_stream_changed(&topic->topic);

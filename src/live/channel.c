@@ -10,7 +10,13 @@
 const char channel_client_version[] = LIVETEA_CLIENT_VERSION;
 const struct slice channel_topic = SLICE("lv:lt");
 
-enum { CLOSE_PROTOCOL = 1002, CLOSE_TOO_LARGE = 1009, OFFSET_MIN = -720, OFFSET_MAX = 840 };
+enum {
+    CLOSE_PROTOCOL = 1002,
+    CLOSE_TOO_LARGE = 1009,
+    OFFSET_MIN = -720,
+    OFFSET_MAX = 840,
+    OFFSET_STEP = 15 /* minutes: no zone in use lies between */
+};
 
 struct request { /* one frame; slices stand on its JSON */
     struct slice join_ref, ref, topic, event;
@@ -192,6 +198,15 @@ static int64_t read_number(const struct json *params, const char *name)
     return json_to_i64(json_get(params, name), &value) ? value : 0;
 }
 
+/* Every offset that is let in costs a rendering of each message of its room, for all readers: only
+ * those that exist. */
+static int64_t read_offset(const struct json *params)
+{
+    int64_t offset = read_number(params, "tz");
+    bool exists = offset >= OFFSET_MIN && offset <= OFFSET_MAX && offset % OFFSET_STEP == 0;
+    return exists ? offset : 0;
+}
+
 static void on_join(struct channel *channel, const struct request *request)
 {
     if (channel->live != NULL) live_close(channel->live);
@@ -213,9 +228,8 @@ static void on_join(struct channel *channel, const struct request *request)
         return;
     }
     const struct json *params = json_get(request->payload, "params");
-    int64_t offset = read_number(params, "tz");
+    int64_t offset = read_offset(params);
     int64_t seen = read_number(params, "seen");
-    if (offset < OFFSET_MIN || offset > OFFSET_MAX) offset = 0;
     live_join(channel, &(struct live_join){.ref = request->ref,
                                            .join_ref = request->join_ref,
                                            .address = &address,

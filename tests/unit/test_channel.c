@@ -82,7 +82,7 @@ static void what_the_page_says_of_itself_is_kept(void **state)
     assert_false(live()->is_rejoin);
 }
 
-static void a_time_zone_beyond_the_earth_is_none(void **state)
+static void a_time_zone_that_nobody_lives_in_is_none(void **state)
 {
     static const char *const params[] = {"{\"tz\":841}",
                                          "{\"tz\":-721}",
@@ -90,6 +90,8 @@ static void a_time_zone_beyond_the_earth_is_none(void **state)
                                          "{\"tz\":\"60\"}",
                                          "{\"tz\":null}",
                                          "{\"tz\":60.5}",
+                                         "{\"tz\":61}",
+                                         "{\"tz\":-209}",
                                          "[]"};
     (void)state;
     for (size_t i = 0; i < sizeof params / sizeof *params; i++) {
@@ -238,7 +240,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
         TEST(what_the_page_says_of_itself_is_kept),
-        TEST(a_time_zone_beyond_the_earth_is_none),
+        TEST(a_time_zone_that_nobody_lives_in_is_none),
         TEST(a_page_ahead_of_this_node_is_told),
         TEST(joined_is_who_was_answered_with_ok),
         TEST(an_event_is_answered_once),
