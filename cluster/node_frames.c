@@ -97,7 +97,7 @@ void node_flush_commands(void *owner)
 {
     struct node *node = owner;
     if (node->frame_commands == 0) return;
-    wire_store((uint8_t *)node->frame.at, node->frame_commands, 4);
+    little_store(node->frame.at, node->frame_commands, 4);
     rpc_send(node->rpc, node->leader, RPC_FORWARD, 0, finish(&node->frame));
     node->frame_commands = 0;
     buf_reset(&node->frame);

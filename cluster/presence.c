@@ -301,7 +301,7 @@ bool presence_tell(struct presence *presence, struct buf *out, uint64_t now_ms)
         wire_put_u8(out, seat->is_typing ? 1 : 0);
         count++;
     }
-    if (!out->overflowed) wire_store((uint8_t *)out->at + start, count, 4);
+    if (!out->overflowed) little_store(out->at + start, count, 4);
     return true;
 }
 
@@ -356,21 +356,21 @@ static void leave_unheard(struct presence *presence, const struct teller *teller
     }
 }
 
-int presence_hear(struct presence *presence, uint64_t peer, struct slice bytes, uint64_t now_ms)
+int presence_hear(struct presence *presence, uint64_t peer, struct slice told, uint64_t now_ms)
 {
     uint32_t count;
-    if (peer == HERE || !check_told(bytes, &count)) return ERR_FORMAT;
+    if (peer == HERE || !check_told(told, &count)) return ERR_FORMAT;
     struct teller *teller = get_teller(presence, peer);
     teller->heard_ms = now_ms;
     teller->tellings++;
-    struct wire wire = wire_of(slice_skip(bytes, 4));
+    struct wire wire = wire_of(slice_skip(told, 4));
     for (uint32_t i = 0; i < count; i++) {
-        struct told told;
-        if (!read_told(&wire, &told)) break; /* checked before */
-        struct seat *seat = get_seat(presence, peer, told.room, &told.who);
+        struct told one;
+        if (!read_told(&wire, &one)) break; /* checked before */
+        struct seat *seat = get_seat(presence, peer, one.room, &one.who);
         seat->heard = teller->tellings;
-        name_seat(presence, seat, told.name);
-        set_typing(presence, seat, told.is_typing);
+        name_seat(presence, seat, one.name);
+        set_typing(presence, seat, one.is_typing);
     }
     leave_unheard(presence, teller);
     return 0;
@@ -415,12 +415,12 @@ size_t presence_list(const struct presence *presence, struct slice room_name, st
     const struct presence_room *room = find_room(presence, room_name);
     size_t count = room == NULL ? 0 : HASH_COUNT(room->visitors);
     if (count == 0) return 0;
-    struct visitor **all = mem_new_array(count, sizeof *all);
+    struct visitor **all = mem_new_array(count, sizeof(void *));
     size_t i = 0;
     for (struct visitor *visitor = room->visitors; visitor != NULL; visitor = visitor->hh.next) {
         all[i++] = visitor;
     }
-    qsort(all, count, sizeof *all, by_name);
+    qsort(all, count, sizeof(void *), by_name);
     for (i = 0; i < count && i < max; i++) {
         out[i] = (struct present){.sender_id = all[i]->sender_id,
                                   .name_len = all[i]->name_len,

@@ -116,9 +116,10 @@ static void on_out_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *byte
     struct rpc_peer *peer = stream->data;
     (void)bytes;
     if (count == 0) return;
-    if (count > 0)
+    if (count > 0) {
         log_warn("cluster link closed", "peer=%s reason=\"bytes on a one-way link\"",
                  peer->address);
+    }
     close_out(peer);
 }
 
@@ -189,16 +190,17 @@ int rpc_send(struct rpc *rpc, uint64_t to, enum rpc_type type, uint64_t id, stru
     struct rpc_peer *peer = find(rpc, to);
     assert(HEAD_SIZE - 4 + body.len <= RPC_FRAME_MAX);
     if (peer == NULL || peer->out == NULL) return ERR_CLOSED;
-    wire_store(head, HEAD_SIZE - 4 + body.len, 4);
+    little_store(head, HEAD_SIZE - 4 + body.len, 4);
     head[4] = (uint8_t)type;
-    wire_store(head + 5, id, 8);
+    little_store(head + 5, id, 8);
     int rv = write_frame(peer, (const char *)head, body);
     if (rv == 0) {
         peer->frames_out++;
         return 0;
     }
-    if (rv == ERR_FULL)
+    if (rv == ERR_FULL) {
         log_warn("cluster link closed", "peer=%s reason=\"it does not read\"", peer->address);
+    }
     close_out(peer);
     return rv;
 }
@@ -260,7 +262,7 @@ static void on_in_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 static bool take_frame(struct inward *inward, struct slice *rest)
 {
     if (inward->is_closed || rest->len < 4) return false;
-    uint64_t len = wire_load(rest->at, 4);
+    uint64_t len = little_load(rest->at, 4);
     if (len < HEAD_SIZE - 4 || len > RPC_FRAME_MAX) {
         log_warn("cluster link closed", "reason=\"a frame of %llu bytes\"",
                  (unsigned long long)len);
@@ -270,7 +272,7 @@ static bool take_frame(struct inward *inward, struct slice *rest)
     if (rest->len < 4 + len) return false;
     struct rpc_frame frame = {.peer = inward->peer,
                               .type = (uint8_t)rest->at[4],
-                              .id = wire_load(rest->at + 5, 8),
+                              .id = little_load(rest->at + 5, 8),
                               .body = slice_make(rest->at + HEAD_SIZE, len + 4 - HEAD_SIZE)};
     *rest = slice_skip(*rest, 4 + len);
     struct rpc_peer *peer = find(inward->rpc, inward->peer);

@@ -48,19 +48,19 @@ static size_t batch_length(struct slice rest)
 {
     const uint8_t *at = (const uint8_t *)rest.at;
     if (rest.len < PREAMBLE + 8) return 0;
-    uint64_t count = wire_load(at + PREAMBLE, 8);
+    uint64_t count = little_load(at + PREAMBLE, 8);
     if (count == 0 || count > ENTRIES_MAX) return 0;
     size_t header = 8 + (size_t)count * ENTRY_HEAD;
     if (rest.len < PREAMBLE + header) return 0;
-    if (crc32(at + PREAMBLE, header) != wire_load(at, 4)) return 0;
+    if (crc32(at + PREAMBLE, header) != little_load(at, 4)) return 0;
     size_t data = 0;
     for (uint64_t i = 0; i < count; i++) {
-        size_t len = (size_t)wire_load(at + PREAMBLE + 8 + i * ENTRY_HEAD + 12, 4);
+        size_t len = (size_t)little_load(at + PREAMBLE + 8 + i * ENTRY_HEAD + 12, 4);
         data += (len + 7) / 8 * 8;
         if (data > rest.len) return 0;
     }
     if (rest.len < PREAMBLE + header + data) return 0;
-    if (crc32(at + PREAMBLE + header, data) != wire_load(at + 4, 4)) return 0;
+    if (crc32(at + PREAMBLE + header, data) != little_load(at + 4, 4)) return 0;
     return PREAMBLE + header + data;
 }
 
@@ -88,7 +88,7 @@ int scan_segment(struct slice bytes, struct errmsg *errmsg)
 {
     const uint8_t *start = (const uint8_t *)bytes.at;
     if (bytes.len < 8 || is_zero(start, bytes.len)) return 0; /* prepared, never used */
-    if (wire_load(start, 8) != FORMAT) {
+    if (little_load(start, 8) != FORMAT) {
         /* The first sector of the first write may be missing. */
         if (has_hole(bytes, 0, bytes.len < SECTOR ? bytes.len : SECTOR)) return 0;
         errmsg_set(errmsg, "its format is not known");

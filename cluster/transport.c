@@ -266,8 +266,8 @@ static void hello_fill(struct hand *hand)
     memcpy(hello, magic, sizeof magic);
     hello[HELLO_KIND] = (uint8_t)hand->kind;
     memcpy(hello + HELLO_CLUSTER, options->cluster, 16);
-    wire_store(hello + HELLO_FROM, options->id, 8);
-    wire_store(hello + HELLO_TO, hand->peer, 8);
+    little_store(hello + HELLO_FROM, options->id, 8);
+    little_store(hello + HELLO_TO, hand->peer, 8);
     crypto_random(hello + HELLO_NONCE, NONCE_SIZE);
     size_t len = strlen(options->self);
     assert(len < HELLO_SIZE - HELLO_ADDRESS);
@@ -284,9 +284,9 @@ static const char *hello_check(struct hand *hand)
         return "it wants a kind of link that is not known here";
     }
     if (memcmp(hello + HELLO_CLUSTER, options->cluster, 16) != 0) return "it is of another cluster";
-    if (wire_load(hello + HELLO_TO, 8) != options->id) return "it looks for another node";
+    if (little_load(hello + HELLO_TO, 8) != options->id) return "it looks for another node";
     hand->kind = (enum link_kind)hello[HELLO_KIND];
-    hand->peer = wire_load(hello + HELLO_FROM, 8);
+    hand->peer = little_load(hello + HELLO_FROM, 8);
     if (hand->peer == options->id) return "it has this node's own id";
     if (!options->is_member(options->owner, hand->peer)) return "it is not a member";
     if (hello[HELLO_SIZE - 1] != 0 || hello[HELLO_ADDRESS] == 0) return "it has no address";

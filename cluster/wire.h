@@ -10,38 +10,24 @@
  */
 #pragma once
 #include "base/buf.h"
+#include "base/little_endian.h"
 
 static inline void wire_put_u8(struct buf *buf, uint8_t value)
 {
     buf_append(buf, &value, 1);
 }
 
-static inline void wire_store(uint8_t *out, uint64_t value, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        out[i] = (uint8_t)(value >> (8 * i));
-}
-
-static inline uint64_t wire_load(const void *at, size_t size)
-{
-    const uint8_t *bytes = at;
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++)
-        value |= (uint64_t)bytes[i] << (8 * i);
-    return value;
-}
-
 static inline void wire_put_u32(struct buf *buf, uint32_t value)
 {
     uint8_t bytes[4];
-    wire_store(bytes, value, sizeof bytes);
+    little_store(bytes, value, sizeof bytes);
     buf_append(buf, bytes, sizeof bytes);
 }
 
 static inline void wire_put_u64(struct buf *buf, uint64_t value)
 {
     uint8_t bytes[8];
-    wire_store(bytes, value, sizeof bytes);
+    little_store(bytes, value, sizeof bytes);
     buf_append(buf, bytes, sizeof bytes);
 }
 
@@ -77,7 +63,7 @@ static inline struct slice wire_take(struct wire *wire, size_t len)
 static inline uint64_t wire_get(struct wire *wire, size_t size)
 {
     struct slice bytes = wire_take(wire, size);
-    return bytes.len == size ? wire_load(bytes.at, size) : 0;
+    return bytes.len == size ? little_load(bytes.at, size) : 0;
 }
 
 static inline uint8_t wire_get_u8(struct wire *wire)

@@ -23,8 +23,8 @@ doors='
 llhttp.h        src/web/http.*
 wslay/*         src/web/ws.*
 lmdb.h          src/store/event_store.*
-msgpack.h       src/chat/event.c cluster/rpc.c
-msgpack/*       src/chat/event.c cluster/rpc.c
+msgpack.h       src/chat/event.c
+msgpack/*       src/chat/event.c
 jansson.h       src/base/json.*
 openssl/*       src/base/crypto.* src/tools/embed.c
 md4c.h          src/pages/markdown.c

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/checksum.h"
 #include "base/crypto.h"
+#include "base/little_endian.h"
 #include "base/text.h"
 
 enum {
@@ -29,22 +30,6 @@ enum {
 };
 
 static const char batch_magic[4] = {'L', 'T', 'E', 'B'};
-
-/* ---- little and big ends ---- */
-
-static void put_u32(char *at, uint32_t value)
-{
-    for (size_t i = 0; i < 4; i++)
-        at[i] = (char)(unsigned char)(value >> (8 * i));
-}
-
-static uint32_t get_u32(const char *at)
-{
-    uint32_t value = 0;
-    for (size_t i = 0; i < 4; i++)
-        value |= (uint32_t)(unsigned char)at[i] << (8 * i);
-    return value;
-}
 
 /* ---- the cursor ---- */
 
@@ -220,6 +205,27 @@ static void pack_flag(msgpack_packer *packer, bool flag)
 
 /* ---- commands ---- */
 
+size_t command_texts_len(const struct send_message *command)
+{
+    return command->room.len + command->sender.len + command->text.len;
+}
+
+static struct slice copy_text(char **at, struct slice text)
+{
+    struct slice copy = slice_make(*at, text.len);
+    if (text.len > 0) memcpy(*at, text.at, text.len);
+    *at += text.len;
+    return copy;
+}
+
+void command_copy(struct send_message *out, const struct send_message *command, char *bytes)
+{
+    *out = *command;
+    out->room = copy_text(&bytes, command->room);
+    out->sender = copy_text(&bytes, command->sender);
+    out->text = copy_text(&bytes, command->text);
+}
+
 void command_encode(struct buf *out, const struct send_message *command)
 {
     msgpack_packer packer;
@@ -290,14 +296,14 @@ void batch_finish(struct buf *batch, uint32_t commands_count)
 
     char *head = batch->at;
     memcpy(head, batch_magic, sizeof batch_magic);
-    put_u32(head + 8, BATCH_VERSION);
-    put_u32(head + 12, commands_count);
-    put_u32(head + 16, packed);
-    put_u32(head + 20, 0);
+    little_store(head + 8, BATCH_VERSION, 4);
+    little_store(head + 12, commands_count, 4);
+    little_store(head + 16, packed, 4);
+    little_store(head + 20, 0, 4);
     head[BATCH_HEADER] = (char)0xdd; /* array32, its count with the big end first */
     for (size_t i = 0; i < 4; i++)
         head[BATCH_HEADER + 1 + i] = (char)(unsigned char)(commands_count >> (24 - 8 * i));
-    put_u32(head + 4, crc32c(slice_skip(buf_slice(batch), BATCH_CHECKED_FROM)));
+    little_store(head + 4, crc32c(slice_skip(buf_slice(batch), BATCH_CHECKED_FROM)), 4);
 }
 
 /* The packed part of a batch whose frame is in order, or what is wrong with it. */
@@ -306,16 +312,16 @@ static const char *batch_open(struct slice bytes, struct slice *packed, uint32_t
     if (bytes.len < BATCH_HEADER) return "shorter than its header";
     if (bytes.len > BATCH_BYTES_MAX) return "longer than allowed";
     if (memcmp(bytes.at, batch_magic, sizeof batch_magic) != 0) return "no batch of commands";
-    if (get_u32(bytes.at + 4) != crc32c(slice_skip(bytes, BATCH_CHECKED_FROM)))
+    if (little_load_u32(bytes.at + 4) != crc32c(slice_skip(bytes, BATCH_CHECKED_FROM)))
         return "checksum does not match";
-    if (get_u32(bytes.at + 8) != BATCH_VERSION) return "of an unknown version";
-    *count = get_u32(bytes.at + 12);
+    if (little_load_u32(bytes.at + 8) != BATCH_VERSION) return "of an unknown version";
+    *count = little_load_u32(bytes.at + 12);
     if (*count == 0 || *count > BATCH_COMMANDS_MAX) return "impossible number of commands";
 
-    size_t len = get_u32(bytes.at + 16);
+    size_t len = little_load_u32(bytes.at + 16);
     size_t rest = bytes.len - BATCH_HEADER;
     if (len > rest || rest - len >= 8 || bytes.len % 8 != 0) return "impossible length";
-    if (get_u32(bytes.at + 20) != 0) return "reserved bytes are used";
+    if (little_load_u32(bytes.at + 20) != 0) return "reserved bytes are used";
     for (size_t i = BATCH_HEADER + len; i < bytes.len; i++)
         if (bytes.at[i] != 0) return "padding is used";
     *packed = slice_make(bytes.at + BATCH_HEADER, len);
@@ -407,7 +413,7 @@ struct shared *event_encode(const struct message_sent *event)
     pack_member_sixteen(&packer, "id", event->id.bytes);
     pack_member_sixteen(&packer, "digest", event->digest.bytes);
 
-    put_u32(bytes + sink.len, crc32c(slice_make(bytes, sink.len)));
+    little_store(bytes + sink.len, crc32c(slice_make(bytes, sink.len)), 4);
     return shared_copy(slice_make(bytes, sink.len + 4));
 }
 
@@ -456,7 +462,7 @@ int event_decode(struct message_sent *event, struct slice bytes, struct errmsg *
         return ERR_FORMAT;
     }
     struct slice packed = slice_first(bytes, bytes.len - 4);
-    if (crc32c(packed) != get_u32(bytes.at + packed.len)) {
+    if (crc32c(packed) != little_load_u32(bytes.at + packed.len)) {
         errmsg_set(errmsg, "event: checksum does not match");
         return ERR_FORMAT;
     }
@@ -479,12 +485,6 @@ int event_decode(struct message_sent *event, struct slice bytes, struct errmsg *
 
 /* ---- digest and content ---- */
 
-static void put_u64(char *at, uint64_t value)
-{
-    put_u32(at, (uint32_t)value);
-    put_u32(at + 4, (uint32_t)(value >> 32));
-}
-
 void event_digest(struct digest *out, const struct digest *previous,
                   const struct message_sent *event)
 {
@@ -493,13 +493,13 @@ void event_digest(struct digest *out, const struct digest *previous,
     char text_len[8];
     char tail[8 + 16]; /* at_ms, command id */
     memcpy(head, previous->bytes, 16);
-    put_u64(head + 16, event->number);
-    put_u64(head + 24, event->room.len);
-    put_u64(middle, event->seq);
+    little_store(head + 16, event->number, 8);
+    little_store(head + 24, event->room.len, 8);
+    little_store(middle, event->seq, 8);
     memcpy(middle + 8, event->sender_id.bytes, 16);
-    put_u64(middle + 24, event->sender.len);
-    put_u64(text_len, event->text.len);
-    put_u64(tail, (uint64_t)event->at_ms);
+    little_store(middle + 24, event->sender.len, 8);
+    little_store(text_len, event->text.len, 8);
+    little_store(tail, (uint64_t)event->at_ms, 8);
     memcpy(tail + 8, event->id.bytes, 16);
 
     const struct slice parts[] = {
@@ -517,8 +517,8 @@ uint64_t command_content(const struct sender_id *sender_id, struct slice room, s
 {
     char words[16 + 8 + 8];
     memcpy(words, sender_id->bytes, 16);
-    put_u64(words + 16, hash_fnv1a(room));
-    put_u64(words + 24, hash_fnv1a(text));
+    little_store(words + 16, hash_fnv1a(room), 8);
+    little_store(words + 24, hash_fnv1a(text), 8);
     uint64_t content = hash_fnv1a(slice_make(words, sizeof words));
     return content == 0 ? 1 : content;
 }

@@ -1,4 +1,4 @@
-/* The command and the event of the chat, and their bytes. The door to msgpack, with cluster/rpc.
+/* The command and the event of the chat, and their bytes. The door to msgpack.
  *
  * SendMessage is the wish of somebody; MessageSent is the fact that it was granted. On their way
  * they have three forms:
@@ -59,6 +59,13 @@ typedef void (*batch_fn)(void *owner, const struct send_message *command);
 /* Calls on_command for each, in order. Returns 0, or ERR_FORMAT before the first call when anything
  * in it is not as it must be. */
 int batch_read(struct slice bytes, batch_fn on_command, void *owner, struct errmsg *errmsg);
+
+/* ---- a command kept for later ---- */
+
+/* Bytes of its three texts. */
+size_t command_texts_len(const struct send_message *command);
+/* A copy whose texts stand on `bytes`, of command_texts_len. */
+void command_copy(struct send_message *out, const struct send_message *command, char *bytes);
 
 /* ---- a command alone, as forwarded between nodes ---- */
 

@@ -7,6 +7,7 @@
 
 #include "base/crypto.h"
 #include "base/limits.h"
+#include "base/little_endian.h"
 
 enum { TOKEN_VERSION = 1, ID_SIZE = 16, TIME_SIZE = 8, FUTURE_MAX_S = 24 * 3600 };
 
@@ -56,11 +57,12 @@ static void add_identity(struct buf *out, enum token_kind kind, const struct tok
                          const struct identity *who)
 {
     struct buf payload;
+    uint8_t issued[TIME_SIZE];
     buf_init(&payload, TOKEN_MAX);
     buf_add_char(&payload, TOKEN_VERSION);
     buf_append(&payload, who->session, sizeof who->session);
-    for (unsigned i = 0; i < TIME_SIZE; i++)
-        buf_add_char(&payload, (char)((uint64_t)who->issued_s >> (8 * i) & 0xff));
+    little_store(issued, (uint64_t)who->issued_s, sizeof issued);
+    buf_append(&payload, issued, sizeof issued);
     add_text(&payload, who->name, who->name_len);
     add_text(&payload, who->node, kind == TOKEN_SESSION ? who->node_len : 0);
     add_token(out, kind, keys, &payload);
@@ -122,11 +124,8 @@ static bool read_payload(struct identity *who, const struct token_keys *keys, st
 {
     if (rest.len < ID_SIZE + TIME_SIZE) return false;
     struct identity made = {.name_len = 0};
-    uint64_t issued = 0;
     memcpy(made.session, rest.at, ID_SIZE);
-    for (unsigned i = 0; i < TIME_SIZE; i++)
-        issued |= (uint64_t)(unsigned char)rest.at[ID_SIZE + i] << (8 * i);
-    made.issued_s = (int64_t)issued;
+    made.issued_s = (int64_t)little_load(rest.at + ID_SIZE, TIME_SIZE);
     rest = slice_skip(rest, ID_SIZE + TIME_SIZE);
     if (!take_text(&rest, made.name, &made.name_len, sizeof made.name)) return false;
     if (!take_text(&rest, made.node, &made.node_len, sizeof made.node)) return false;

@@ -20,6 +20,7 @@
 #include <lmdb.h>
 
 #include "base/checksum.h"
+#include "base/little_endian.h"
 #include "base/mem.h"
 
 enum {
@@ -46,34 +47,6 @@ struct event_reader {
 };
 
 /* ---- small pieces ---- */
-
-static void put_u64(char *at, uint64_t value)
-{
-    for (size_t i = 0; i < 8; i++)
-        at[i] = (char)(unsigned char)(value >> (8 * i));
-}
-
-static uint64_t get_u64(const char *at)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < 8; i++)
-        value |= (uint64_t)(unsigned char)at[i] << (8 * i);
-    return value;
-}
-
-static void put_u32(char *at, uint32_t value)
-{
-    for (size_t i = 0; i < 4; i++)
-        at[i] = (char)(unsigned char)(value >> (8 * i));
-}
-
-static uint32_t get_u32(const char *at)
-{
-    uint32_t value = 0;
-    for (size_t i = 0; i < 4; i++)
-        value |= (uint32_t)(unsigned char)at[i] << (8 * i);
-    return value;
-}
 
 /* LMDB takes its keys and values without const and does not write into them. */
 static MDB_val val_of(const void *at, size_t size)
@@ -153,12 +126,12 @@ static int meta_put(const struct event_store *store, MDB_txn *txn, const char *n
 static int last_put(const struct event_store *store, MDB_txn *txn, const struct event_meta *marks)
 {
     char value[LAST_VALUE];
-    put_u64(value, marks->number);
-    put_u64(value + 8, marks->index);
-    put_u64(value + 16, marks->raft_durable);
-    put_u64(value + 24, (uint64_t)marks->at_ms);
+    little_store(value, marks->number, 8);
+    little_store(value + 8, marks->index, 8);
+    little_store(value + 16, marks->raft_durable, 8);
+    little_store(value + 24, (uint64_t)marks->at_ms, 8);
     memcpy(value + 32, marks->digest.bytes, 16);
-    put_u32(value + 48, crc32c(slice_make(value, 48)));
+    little_store(value + 48, crc32c(slice_make(value, 48)), 4);
     return meta_put(store, txn, "last", value, sizeof value);
 }
 
@@ -181,7 +154,7 @@ static int meta_read(const struct event_store *store, MDB_txn *txn, struct event
     *marks = (struct event_meta){.format = 0};
     int rv = meta_get(store, txn, "format", 4, &value);
     if (rv != 0) return rv == ERR_NOT_FOUND ? ERR_DATA : rv;
-    marks->format = get_u32(value);
+    marks->format = little_load_u32(value);
     rv = meta_get(store, txn, "cluster", sizeof marks->cluster, &value);
     if (rv == 0) memcpy(marks->cluster, value, sizeof marks->cluster);
     if (rv != 0 && rv != ERR_NOT_FOUND) return rv;
@@ -189,11 +162,11 @@ static int meta_read(const struct event_store *store, MDB_txn *txn, struct event
     rv = meta_get(store, txn, "last", LAST_VALUE, &value);
     if (rv == ERR_NOT_FOUND) return 0; /* nothing was appended yet */
     if (rv != 0) return rv;
-    if (get_u32(value + 48) != crc32c(slice_make(value, 48))) return ERR_DATA;
-    marks->number = get_u64(value);
-    marks->index = get_u64(value + 8);
-    marks->raft_durable = get_u64(value + 16);
-    marks->at_ms = (int64_t)get_u64(value + 24);
+    if (little_load_u32(value + 48) != crc32c(slice_make(value, 48))) return ERR_DATA;
+    marks->number = little_load(value, 8);
+    marks->index = little_load(value + 8, 8);
+    marks->raft_durable = little_load(value + 16, 8);
+    marks->at_ms = (int64_t)little_load(value + 24, 8);
     memcpy(marks->digest.bytes, value + 32, 16);
     return 0;
 }
@@ -218,7 +191,7 @@ static int event_get(const struct event_store *store, MDB_txn *txn, uint64_t num
 static int number_of(const MDB_val *data, uint64_t *number)
 {
     if (data->mv_size != 8) return ERR_DATA;
-    *number = get_u64(data->mv_data);
+    *number = little_load(data->mv_data, 8);
     return 0;
 }
 
@@ -243,12 +216,13 @@ static uint32_t room_checksum(struct slice name, const char *value)
 static int room_decode(struct chat_room *room, struct slice name, struct slice value)
 {
     if (name.len == 0 || name.len > ROOM_MAX || value.len != ROOM_VALUE) return ERR_DATA;
-    if (get_u32(value.at + ROOM_VALUE - 4) != room_checksum(name, value.at)) return ERR_DATA;
+    if (little_load_u32(value.at + ROOM_VALUE - 4) != room_checksum(name, value.at))
+        return ERR_DATA;
     *room = (struct chat_room){.name_len = (uint8_t)name.len,
-                               .seq = get_u64(value.at),
-                               .last_number = get_u64(value.at + 8),
-                               .last_at_ms = (int64_t)get_u64(value.at + 16),
-                               .run = get_u32(value.at + 40)};
+                               .seq = little_load(value.at, 8),
+                               .last_number = little_load(value.at + 8, 8),
+                               .last_at_ms = (int64_t)little_load(value.at + 16, 8),
+                               .run = little_load_u32(value.at + 40)};
     memcpy(room->name, name.at, name.len);
     memcpy(room->last_sender_id.bytes, value.at + 24, 16);
     return 0;
@@ -321,7 +295,7 @@ static int make_tables(struct event_store *store, MDB_txn *txn)
     int rv = open_tables(store, txn, MDB_CREATE);
     if (rv != 0) return rv;
     char format[4];
-    put_u32(format, EVENT_STORE_FORMAT);
+    little_store(format, EVENT_STORE_FORMAT, 4);
     return meta_put(store, txn, "format", format, sizeof format);
 }
 
@@ -357,9 +331,9 @@ static int read_tables(struct event_store *store, MDB_txn *txn, struct errmsg *e
         errmsg_set(errmsg, "event store: the files are not Live Tea's");
         return ERR_DATA;
     }
-    if (get_u32(format) > EVENT_STORE_FORMAT) {
+    if (little_load_u32(format) > EVENT_STORE_FORMAT) {
         errmsg_set(errmsg, "event store has format %" PRIu32 ", this program knows up to %d",
-                   get_u32(format), (int)EVENT_STORE_FORMAT);
+                   little_load_u32(format), (int)EVENT_STORE_FORMAT);
         return ERR_DATA;
     }
 
@@ -533,7 +507,7 @@ static int put_indexes(const struct event_store *store, MDB_txn *txn,
     char number[8];
     char stream[STREAM_KEY_MAX];
     char room[ROOM_VALUE];
-    put_u64(number, event->number);
+    little_store(number, event->number, 8);
     MDB_val data = val_of(number, sizeof number);
     MDB_val key = val_of(stream, stream_key(stream, event->room, event->seq));
     int rv = mdb_put(txn, store->streams, &key, &data, 0);
@@ -543,12 +517,12 @@ static int put_indexes(const struct event_store *store, MDB_txn *txn,
     rv = mdb_put(txn, store->commands, &key, &data, MDB_NOOVERWRITE);
     if (rv != 0) return rv;
 
-    put_u64(room, event->seq);
-    put_u64(room + 8, event->number);
-    put_u64(room + 16, (uint64_t)event->at_ms);
+    little_store(room, event->seq, 8);
+    little_store(room + 8, event->number, 8);
+    little_store(room + 16, (uint64_t)event->at_ms, 8);
     memcpy(room + 24, event->sender_id.bytes, 16);
-    put_u32(room + 40, event->run);
-    put_u32(room + ROOM_VALUE - 4, room_checksum(event->room, room));
+    little_store(room + 40, event->run, 4);
+    little_store(room + ROOM_VALUE - 4, room_checksum(event->room, room), 4);
     key = val_of(event->room.at, event->room.len);
     data = val_of(room, sizeof room);
     return mdb_put(txn, store->rooms, &key, &data, 0);

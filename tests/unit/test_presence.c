@@ -160,7 +160,7 @@ static void damaged_tellings_are_refused_and_change_nothing(void **state)
         struct slice cut = slice_make(pair->told.at, len);
         assert_int_equal(presence_hear(pair->there, 7, cut, 1000), ERR_FORMAT);
     }
-    wire_store((uint8_t *)pair->told.at, 0xffffffff, 4); /* four milliards of people */
+    little_store(pair->told.at, 0xffffffff, 4); /* four milliards of people */
     assert_int_equal(presence_hear(pair->there, 7, buf_slice(&pair->told), 1000), ERR_FORMAT);
     assert_int_equal(presence_count(pair->there, tea), 2);
 }

@@ -262,8 +262,8 @@ static void make_hello(uint8_t hello[384])
     memcpy(hello, "LVTEAC01", 8);
     hello[8] = LINK_RPC;
     memset(hello + 16, 7, 16);
-    wire_store(hello + 32, 1, 8);
-    wire_store(hello + 40, 2, 8);
+    little_store(hello + 32, 1, 8);
+    little_store(hello + 40, 2, 8);
     memset(hello + 48, 3, 32);
     memcpy(hello + 80, "n1=127.0.0.1:1", 14);
 }
@@ -370,7 +370,7 @@ static void frames_of_impossible_lengths_close_the_link(void **state)
     rpc_add_peer(b.rpc, 1, a.self);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         uint8_t head[13] = {0};
-        wire_store(head, lengths[i], 4);
+        little_store(head, lengths[i], 4);
         expect_closed(head, sizeof head);
     }
     assert_int_equal(b.frames, 0);
