@@ -42,23 +42,10 @@ static void forget(struct propose *propose, struct proposal *proposal)
     mem_free(proposal);
 }
 
-static struct slice copy_text(char **at, struct slice text)
-{
-    struct slice copy = slice_make(*at, text.len);
-    if (text.len > 0) memcpy(*at, text.at, text.len);
-    *at += text.len;
-    return copy;
-}
-
 static struct proposal *proposal_new(const struct send_message *command, uint64_t origin)
 {
-    size_t len = command->room.len + command->sender.len + command->text.len;
-    struct proposal *proposal = mem_new(sizeof *proposal + len);
-    char *at = proposal->bytes;
-    proposal->command = *command;
-    proposal->command.room = copy_text(&at, command->room);
-    proposal->command.sender = copy_text(&at, command->sender);
-    proposal->command.text = copy_text(&at, command->text);
+    struct proposal *proposal = mem_new(sizeof *proposal + command_texts_len(command));
+    command_copy(&proposal->command, command, proposal->bytes);
     proposal->origin = origin;
     proposal->came_retried = command->retried;
     proposal->content = command_content(&command->sender_id, command->room, command->text);

@@ -7,26 +7,13 @@
 /* How long a command that must be looked up again is looked up again. */
 enum { RETRY_MAX_MS = FORWARD_DEADLINE_MS };
 
-static struct slice copy_into(char **at, struct slice text)
-{
-    struct slice copy = slice_make(*at, text.len);
-    if (text.len > 0) memcpy(*at, text.at, text.len);
-    *at += text.len;
-    return copy;
-}
-
 struct command_mail *command_mail_new(struct web_thread *thread, const struct send_message *command)
 {
-    size_t len = command->room.len + command->sender.len + command->text.len;
-    struct command_mail *mail = mem_new(sizeof *mail + len);
-    char *at = mail->text;
+    struct command_mail *mail = mem_new(sizeof *mail + command_texts_len(command));
     mail->thread = thread;
     mail->started_ns = clock_ns();
     mail->deadline_ms = clock_ms() + RETRY_MAX_MS;
-    mail->request.command = *command;
-    mail->request.command.room = copy_into(&at, command->room);
-    mail->request.command.sender = copy_into(&at, command->sender);
-    mail->request.command.text = copy_into(&at, command->text);
+    command_copy(&mail->request.command, command, mail->text);
     return mail;
 }
 

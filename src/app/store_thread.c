@@ -44,8 +44,7 @@ static void commit(struct store_thread *store)
     histogram_add(&store->fsync, (clock_ns() - before_ns) / 1000);
 
     store->number += store->count;
-    for (size_t i = 0; i < store->count; i++)
-        shared_unref(store->events[i]);
+    shared_unref_all(store->events, store->count);
     store->count = 0;
     tell_domain(store);
 }

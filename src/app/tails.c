@@ -220,8 +220,7 @@ static void on_loaded(uv_work_t *work, int status)
     if (room->threads == 0) room_free(tails, room);
 
     DL_DELETE(tails->loads, load);
-    for (size_t i = 0; i < load->count; i++)
-        shared_unref(load->newest_first[i]);
+    shared_unref_all(load->newest_first, load->count);
     mem_free(load);
     drop_durable(tails);
 }

@@ -132,20 +132,25 @@ char *buf_extend(struct buf *buf, size_t len)
     return place;
 }
 
-void buf_add_html(struct buf *buf, struct slice text)
+void buf_add_escaped(struct buf *buf, struct slice text, const struct slice escapes[256])
 {
-    static const struct slice escaped[256] = {['&'] = SLICE("&amp;"),
-                                              ['<'] = SLICE("&lt;"),
-                                              ['>'] = SLICE("&gt;"),
-                                              ['"'] = SLICE("&quot;"),
-                                              ['\''] = SLICE("&#39;")};
     size_t start = 0; /* of the run that needs no escape */
     for (size_t i = 0; i < text.len; i++) {
-        const struct slice *escape = &escaped[(unsigned char)text.at[i]];
+        const struct slice *escape = &escapes[(unsigned char)text.at[i]];
         if (escape->len == 0) continue;
         buf_append(buf, text.at + start, i - start);
         buf_add(buf, *escape);
         start = i + 1;
     }
     if (text.len > start) buf_append(buf, text.at + start, text.len - start);
+}
+
+void buf_add_html(struct buf *buf, struct slice text)
+{
+    static const struct slice escapes[256] = {['&'] = SLICE("&amp;"),
+                                              ['<'] = SLICE("&lt;"),
+                                              ['>'] = SLICE("&gt;"),
+                                              ['"'] = SLICE("&quot;"),
+                                              ['\''] = SLICE("&#39;")};
+    buf_add_escaped(buf, text, escapes);
 }

@@ -51,5 +51,7 @@ static inline struct slice buf_slice(const struct buf *buf)
     return slice_make(buf->at, buf->len);
 }
 
+/* With each byte whose entry in the table is not empty put in other words. */
+void buf_add_escaped(struct buf *buf, struct slice text, const struct slice escapes[256]);
 /* Escapes & < > " ' for HTML text and quoted attributes. */
 void buf_add_html(struct buf *buf, struct slice text);

@@ -36,3 +36,9 @@ void shared_unref(struct shared *shared)
     assert(before > 0);
     if (before == 1) mem_free(shared);
 }
+
+void shared_unref_all(struct shared *const *all, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        shared_unref(all[i]);
+}

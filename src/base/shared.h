@@ -22,6 +22,8 @@ struct shared *shared_copy(struct slice text);
 struct shared *shared_ref(struct shared *shared);
 /* NULL is fine. */
 void shared_unref(struct shared *shared);
+/* One reference of each. */
+void shared_unref_all(struct shared *const *all, size_t count);
 
 static inline struct slice shared_slice(const struct shared *shared)
 {

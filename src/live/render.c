@@ -47,19 +47,6 @@ static const struct slice escapes[256] = {
     [0x1e] = SLICE("\\u001e"), [0x1f] = SLICE("\\u001f"),
 };
 
-static void add_escaped(struct buf *out, struct slice text)
-{
-    size_t start = 0; /* of the run that needs no escape */
-    for (size_t i = 0; i < text.len; i++) {
-        const struct slice *escape = &escapes[(unsigned char)text.at[i]];
-        if (escape->len == 0) continue;
-        buf_append(out, text.at + start, i - start);
-        buf_add(out, *escape);
-        start = i + 1;
-    }
-    if (text.len > start) buf_append(out, text.at + start, text.len - start);
-}
-
 struct slice render_digits_u64(struct render *r, uint64_t value)
 {
     size_t place = sizeof r->digits;
@@ -194,7 +181,7 @@ void render_slice(struct render *r, struct slice text)
     if (!is_news(r, text)) return;
     start_node(r);
     buf_add_char(r->out, '"');
-    add_escaped(r->out, text);
+    buf_add_escaped(r->out, text, escapes);
     buf_add_char(r->out, '"');
 }
 
@@ -227,7 +214,7 @@ void render_attribute_slice(struct render *r, struct slice name, struct slice va
         buf_add_char(r->out, ' ');
         buf_add(r->out, name);
         buf_append(r->out, "=\\\"", 3);
-        add_escaped(r->out, value);
+        buf_add_escaped(r->out, value, escapes);
         buf_append(r->out, "\\\"", 2);
     }
     buf_add_char(r->out, '"');

@@ -260,8 +260,7 @@ void conn_server_finish(struct conn_server *server)
     buf_close(&server->scratch);
     ws_pool_free(server->ws_pool);
     shared_unref(server->ping);
-    for (size_t i = 0; i < server->kept_count; i++)
-        shared_unref(server->kept[i]);
+    shared_unref_all(server->kept, server->kept_count);
     mem_free(server->kept);
     mem_free(server);
     if (on_stopped != NULL) on_stopped(owner);
