@@ -4,8 +4,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-/* How long a command that must be looked up again is looked up again. */
-enum { RETRY_MAX_MS = FORWARD_DEADLINE_MS };
+/* How long, and how often, a command that must be looked up again is looked up again. The store is far
+ * behind then; each time costs an entry of the log that makes no event. */
+enum { RETRY_MAX_MS = FORWARD_DEADLINE_MS, RETRY_EVERY_MS = 100 };
 
 struct command_mail *command_mail_new(struct web_thread *thread, const struct send_message *command)
 {
@@ -35,7 +36,8 @@ static void deliver_later(void *owner)
     deliver(mail->thread, mail);
 }
 
-/* Is the id in the store? Fills the answer and returns true; else remembers how far was looked. */
+/* Is the id in the store? Fills the answer and returns true; else remembers how far was looked. Of what
+ * cannot be read nothing is claimed: apply decides alone, or says "retry". */
 static bool look_in_store(struct web_thread *thread, struct command_mail *mail)
 {
     struct send_message *command = &mail->request.command;
@@ -43,15 +45,15 @@ static bool look_in_store(struct web_thread *thread, struct command_mail *mail)
     struct event_meta meta;
     struct message_sent event;
     uint64_t number;
-    bool is_known = false;
 
-    if (event_reader_begin(reader, &meta) != 0) return false; /* unseen_up_to stays as it was */
-    command->unseen_up_to = meta.number;
-    if (event_reader_command(reader, &command->id, &number) == 0 &&
-        event_reader_get(reader, number, &event, NULL) == 0) {
+    command->unseen_up_to = 0;
+    if (event_reader_begin(reader, &meta) != 0) return false;
+    int rv = event_reader_command(reader, &command->id, &number);
+    if (rv == ERR_NOT_FOUND) command->unseen_up_to = meta.number;
+    bool is_known = rv == 0 && event_reader_get(reader, number, &event, NULL) == 0;
+    if (is_known) {
         bool is_same = command_content(&event.sender_id, event.room, event.text) ==
                        command_content(&command->sender_id, command->room, command->text);
-        is_known = true;
         mail->check = is_same ? CHECK_KNOWN : CHECK_USED;
         mail->answer = (struct answer){.kind = is_same ? ANSWER_ACCEPTED : ANSWER_REFUSED,
                                        .refusal = is_same ? CHAT_ACCEPTED : CHAT_ID_USED,
@@ -92,6 +94,19 @@ void commands_refuse(struct web_thread *thread, struct command_mail *mail,
     chores_later(web_thread_chores(thread), 0, deliver_later, mail);
 }
 
+void commands_check_none(struct web_thread *thread, struct command_mail *mail)
+{
+    mail->is_check = true;
+    mail->check = CHECK_NOBODY;
+    chores_later(web_thread_chores(thread), 0, deliver_later, mail);
+}
+
+static void send_again(void *owner)
+{
+    struct command_mail *mail = owner;
+    send_command(mail->thread, mail);
+}
+
 void commands_answered(struct web_thread *thread, struct command_mail *mail)
 {
     bool again = mail->is_check ? mail->check == CHECK_RETRY : mail->answer.kind == ANSWER_RETRY;
@@ -100,7 +115,9 @@ void commands_answered(struct web_thread *thread, struct command_mail *mail)
         return;
     }
     if (clock_ms() < mail->deadline_ms) {
-        send_command(thread, mail);
+        /* Another copy may still be on its way: only the log can refuse it from now on. */
+        mail->request.command.retried = true;
+        chores_later(web_thread_chores(thread), RETRY_EVERY_MS, send_again, mail);
         return;
     }
     mail->check = CHECK_NOBODY;

@@ -21,5 +21,8 @@ void commands_check(struct web_thread *thread, struct command_mail *mail);
 void commands_refuse(struct web_thread *thread, struct command_mail *mail,
                      enum chat_refusal refusal, uint32_t wait_ms);
 
+/* The same for a check: answered as "nobody could be asked". */
+void commands_check_none(struct web_thread *thread, struct command_mail *mail);
+
 /* ---- for web_thread ---- */
 void commands_answered(struct web_thread *thread, struct command_mail *mail);

@@ -11,7 +11,12 @@
 #include "base/mem.h"
 #include "pages/pages.h"
 
-enum { LISTS_PER_TURN = 64 }; /* views that hear of new lists in one turn of the loop */
+enum {
+    LISTS_PER_TURN = 64, /* views that hear of new lists in one turn of the loop */
+    /* However often a browser says it, the domain thread and the leader hear it so often. */
+    TYPING_EVERY_MS = 500,
+    CHECK_EVERY_MS = 200
+};
 
 struct viewer {
     uint64_t id;
@@ -21,8 +26,9 @@ struct viewer {
     uint64_t seen;             /* hold the join until this is applied; 0 = no more */
     bool is_queued, is_present, is_watching, behind;
     struct command_id watched;
-    struct sender_id present;   /* who was told to be present */
-    struct viewer *next, *prev; /* all: viewers->all */
+    uint64_t typed_ms, checked_ms; /* when that was told last; 0 = never */
+    struct sender_id present;      /* who was told to be present */
+    struct viewer *next, *prev;    /* all: viewers->all */
     struct viewer *next_queued, *prev_queued;
     struct viewer *next_watching, *prev_watching;
     UT_hash_handle hh; /* by id */
@@ -90,7 +96,9 @@ static void opened(struct viewer *viewer)
         viewer->is_present = true;
         tell_presence(viewer, PRESENCE_ENTER);
     }
+    struct channel *channel = viewer->live->channel; /* the others may be gone afterwards */
     live_opened(viewer->live, topic_for(viewer), viewer->behind);
+    if (channel->is_joined_once) conn_joined(channel->connection);
     viewers->join_ns += (clock_ns() - before_ns) / 8 - viewers->join_ns / 8;
 }
 
@@ -288,11 +296,26 @@ static void host_dispatch(void *owner, struct live *live, const struct live_ref 
     commands_send(viewers->thread, mail);
 }
 
+static bool is_too_soon(const struct viewers *viewers, uint64_t *last_ms, uint64_t every_ms)
+{
+    uint64_t now_ms = uv_now(web_thread_loop(viewers->thread));
+    if (*last_ms != 0 && now_ms - *last_ms < every_ms) return true;
+    *last_ms = now_ms;
+    return false;
+}
+
+/* Each check may cost a barrier, that is an entry in the log of every node. */
 static void host_check(void *owner, struct live *live, const struct live_ref *ref,
                        const struct send_message *command)
 {
     struct viewers *viewers = owner;
-    commands_check(viewers->thread, mail_for(live->host_data, ref, command));
+    struct viewer *viewer = live->host_data;
+    struct command_mail *mail = mail_for(viewer, ref, command);
+    if (is_too_soon(viewers, &viewer->checked_ms, CHECK_EVERY_MS)) {
+        commands_check_none(viewers->thread, mail);
+        return;
+    }
+    commands_check(viewers->thread, mail);
 }
 
 void viewers_answered(struct viewers *viewers, struct command_mail *mail)
@@ -348,28 +371,31 @@ struct history { /* one page of older messages, on its way from the store */
     struct viewers *viewers;
     uint64_t viewer;
     struct live_ref ref;
-    uint64_t before_number, before_seq; /* one of them is 0 */
+    uint64_t before_number, before_seq; /* the second 0 until it is known */
     char room[ROOM_MAX];
     uint8_t room_len;
     size_t count;
     struct message messages[PAGE_MESSAGES];
 };
 
-static void inform_history(struct viewer *viewer, const struct live_ref *ref,
-                           const struct message *messages, size_t count)
+/* Nothing read says nothing of the start: the store may be busy, or lag behind the tail. */
+static void inform_history(struct viewer *viewer, const struct history *history)
 {
+    size_t count = history->count;
+    uint64_t oldest = count == 0 ? history->before_seq : history->messages[count - 1].event.seq;
     struct live_info info = {.kind = LIVE_HISTORY,
-                             .messages = messages,
+                             .messages = history->messages,
                              .messages_count = count,
-                             .reached_start = count == 0 || messages[count - 1].event.seq == 1};
-    live_inform(viewer->live, ref, &info);
+                             .reached_start = oldest == 1};
+    live_inform(viewer->live, &history->ref, &info);
 }
 
+/* Each message must stand directly below the one before: what is not in the store yet is a hole. */
 static bool take_older(void *owner, const struct message_sent *event, struct slice bytes)
 {
     struct history *history = owner;
     struct message *message = &history->messages[history->count];
-    (void)event;
+    if (event->seq + history->count + 1 != history->before_seq) return false;
     message->bytes = shared_copy(bytes);
     if (event_decode(&message->event, shared_slice(message->bytes), NULL) != 0) {
         shared_unref(message->bytes);
@@ -397,7 +423,7 @@ static void history_read(void *owner)
 {
     struct history *history = owner;
     struct viewer *viewer = find_viewer(history->viewers, history->viewer);
-    if (viewer != NULL) inform_history(viewer, &history->ref, history->messages, history->count);
+    if (viewer != NULL) inform_history(viewer, history);
     for (size_t i = 0; i < history->count; i++)
         shared_unref(history->messages[i].bytes);
     mem_free(history);
@@ -428,6 +454,7 @@ static void host_history(void *owner, struct live *live, const struct live_ref *
     const struct room_tail *tail = room_tail_of(viewer->waiter.room);
     size_t place = place_of(tail, before_number);
     bool is_in_tail = place < tail->count;
+    if (is_in_tail) history->before_seq = room_tail_at(tail, place)->event.seq;
     if (is_in_tail && (place > 0 || room_tail_whole(tail))) {
         while (place > 0 && history->count < PAGE_MESSAGES) {
             struct message *message = &history->messages[history->count++];
@@ -437,10 +464,9 @@ static void host_history(void *owner, struct live *live, const struct live_ref *
         chores_later(web_thread_chores(viewers->thread), 0, history_read, history);
         return;
     }
-    if (is_in_tail) history->before_seq = room_tail_at(tail, 0)->event.seq;
     if (chores_read(web_thread_chores(viewers->thread), read_history, history_read, history) != 0)
         chores_later(web_thread_chores(viewers->thread), 0, history_read,
-                     history); /* busy: nothing older now */
+                     history); /* busy: nothing older now, and the page asks again */
 }
 
 /* ---- the rest of what a page may ask for ---- */
@@ -470,9 +496,10 @@ static void host_wake(void *owner, struct live *live, uint32_t ms)
 
 static void host_typing(void *owner, struct live *live)
 {
+    struct viewers *viewers = owner;
     struct viewer *viewer = live->host_data;
-    (void)owner;
-    if (viewer->is_present) tell_presence(viewer, PRESENCE_TYPING);
+    if (!viewer->is_present || is_too_soon(viewers, &viewer->typed_ms, TYPING_EVERY_MS)) return;
+    tell_presence(viewer, PRESENCE_TYPING);
 }
 
 static enum live_find host_find(void *owner, struct slice path, struct live_address *address,

@@ -5,8 +5,10 @@
 
 #include "app/api.h"
 #include "app/commands.h"
+#include "app/loop_delay.h"
 #include "app/origin.h"
 #include "app/rooms.h"
+#include "app/routes.h"
 #include "app/site.h"
 #include "app/viewers.h"
 #include "base/clock.h"
@@ -15,27 +17,7 @@
 #include "base/mem.h"
 #include "web/assets.h"
 
-enum { DELAY_EVERY_MS = 100, BACKLOG = 1024, ADDRESS_RATE = 10 };
-
-static const struct route routes[] = {
-    {"/", 1u << HTTP_METHOD_GET, ROUTE_HOME, false},
-    {"/cluster", 1u << HTTP_METHOD_GET, ROUTE_CLUSTER, false},
-    {"/session", 1u << HTTP_METHOD_POST, ROUTE_SESSION, false},
-    {"/rooms", 1u << HTTP_METHOD_POST, ROUTE_ROOMS, false},
-    {"/assets/:name", 1u << HTTP_METHOD_GET, ROUTE_ASSETS, false},
-    {"/favicon.ico", 1u << HTTP_METHOD_GET, ROUTE_FAVICON, false},
-    {"/robots.txt", 1u << HTTP_METHOD_GET, ROUTE_ROBOTS, false},
-    {"/live/websocket", 1u << HTTP_METHOD_GET, ROUTE_SOCKET, false},
-    {"/livez", 1u << HTTP_METHOD_GET, ROUTE_LIVEZ, false},
-    {"/readyz", 1u << HTTP_METHOD_GET, ROUTE_READYZ, false},
-    {"/status", 1u << HTTP_METHOD_GET, ROUTE_STATUS, true},
-    {"/metrics", 1u << HTTP_METHOD_GET, ROUTE_METRICS, true},
-    {"/api/rooms", 1u << HTTP_METHOD_GET, ROUTE_API_ROOMS, false},
-    {"/api/rooms/:room/messages", 1u << HTTP_METHOD_GET | 1u << HTTP_METHOD_POST,
-     ROUTE_API_MESSAGES, false},
-    {"/api/events", 1u << HTTP_METHOD_GET, ROUTE_API_EVENTS, true},
-    {"/:room", 1u << HTTP_METHOD_GET | 1u << HTTP_METHOD_POST, ROUTE_ROOM, false},
-};
+enum { BACKLOG = 1024, ADDRESS_RATE = 10 };
 
 struct browser { /* one WebSocket */
     enum user_kind kind;
@@ -64,8 +46,8 @@ struct web_thread {
     struct web_counters counters;
     struct buf decoded;
     uv_check_t turn_end;
-    uv_timer_t second, delay;
-    uint64_t delay_due_ms;
+    uv_timer_t second;
+    struct loop_delay delay;
     struct chores *chores;
 };
 
@@ -113,7 +95,7 @@ static void on_request(void *owner, struct conn *conn, const struct http_request
     struct exchange *exchange = exchange_new(thread, conn, request);
 
     const struct route *route =
-        router_find(routes, sizeof routes / sizeof *routes, request, &thread->decoded, &match);
+        router_find(web_routes, ROUTE_NONE, request, &thread->decoded, &match);
     bool is_hidden =
         route != NULL && route->is_admin && thread->admin_server != NULL && !conn_is_admin(conn);
     if (route == NULL && match.allowed != 0) {
@@ -176,13 +158,8 @@ static void on_message(void *owner, struct conn *conn, struct slice text)
 {
     struct browser *browser = conn_user(conn);
     (void)owner;
-    bool was_joined = browser->channel.is_joined_once;
     int code = channel_receive(&browser->channel, text);
-    if (code != 0) {
-        conn_close(conn, code, CONN_END_PROTOCOL);
-        return;
-    }
-    if (!was_joined && browser->channel.is_joined_once) conn_joined(conn);
+    if (code != 0) conn_close(conn, code, CONN_END_PROTOCOL);
 }
 
 static void on_closed(void *owner, struct conn *conn, enum conn_end end)
@@ -311,15 +288,13 @@ static void take_snapshot(struct web_thread *thread, struct snapshot *snapshot)
 
 static void free_events(struct events_mail *mail)
 {
-    for (size_t i = 0; i < mail->count; i++)
-        shared_unref(mail->events[i]);
+    shared_unref_all(mail->events, mail->count);
     mem_free(mail);
 }
 
 static void free_tail(struct room_mail *mail)
 {
-    for (size_t i = 0; i < mail->count; i++)
-        shared_unref(mail->messages[i]);
+    shared_unref_all(mail->messages, mail->count);
     mem_free(mail);
 }
 
@@ -340,7 +315,7 @@ static void on_server_stopped(void *owner)
     viewers_stop(thread->viewers);
     uv_close((uv_handle_t *)&thread->turn_end, NULL);
     uv_close((uv_handle_t *)&thread->second, NULL);
-    uv_close((uv_handle_t *)&thread->delay, NULL);
+    loop_delay_stop(&thread->delay);
     mailbox_close(&thread->mailbox);
 }
 
@@ -420,17 +395,6 @@ static void on_second(uv_timer_t *timer)
     rooms_sweep(thread->rooms);
 }
 
-static void on_delay(uv_timer_t *timer)
-{
-    struct web_thread *thread = timer->data;
-    uint64_t now_ms = clock_ms();
-    if (thread->delay_due_ms != 0) {
-        uint64_t late = now_ms > thread->delay_due_ms ? now_ms - thread->delay_due_ms : 0;
-        histogram_add(&thread->counters.loop_delay, late * 1000);
-    }
-    thread->delay_due_ms = now_ms + DELAY_EVERY_MS;
-}
-
 /* ---- start and stop ---- */
 
 static struct conn_server *new_server(struct web_thread *thread, bool is_admin)
@@ -445,7 +409,9 @@ static struct conn_server *new_server(struct web_thread *thread, bool is_admin)
                     .on_upgrade = on_upgrade,
                     .on_message = on_message,
                     .on_closed = on_closed},
-        .limits = {.connections_max = config->http.max_connections / config->http.threads,
+        /* Rounded up: of none a server makes "no limit". */
+        .limits = {.connections_max = (config->http.max_connections + config->http.threads - 1) /
+                                      config->http.threads,
                    .per_address_max = config->http.max_per_address,
                    .out_max = (size_t)config->http.send_queue,
                    .behind_proxy = config->http.behind_proxy},
@@ -477,11 +443,10 @@ static void start_timers(struct web_thread *thread)
 {
     uv_check_init(&thread->loop, &thread->turn_end);
     uv_timer_init(&thread->loop, &thread->second);
-    uv_timer_init(&thread->loop, &thread->delay);
-    thread->turn_end.data = thread->second.data = thread->delay.data = thread;
+    thread->turn_end.data = thread->second.data = thread;
     uv_check_start(&thread->turn_end, on_turn_end);
     uv_timer_start(&thread->second, on_second, LISTS_EVERY_MS, LISTS_EVERY_MS);
-    uv_timer_start(&thread->delay, on_delay, DELAY_EVERY_MS, DELAY_EVERY_MS);
+    loop_delay_start(&thread->delay, &thread->loop, &thread->counters.loop_delay, NULL, NULL);
 }
 
 int web_thread_start(struct web_thread **out, const struct web_thread_options *options,
