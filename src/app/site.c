@@ -290,8 +290,11 @@ static void post_session(struct site *site, struct exchange *exchange, const str
     memcpy(identity->name, site->text.at, site->text.len);
     identity->issued_s = clock_wall_ms() / 1000;
     add_cookie(site, identity);
-    /* Only to a path of ours, as it is written canonically. */
+    /* Only to a path of ours, as it is written canonically. What stands behind it is not looked at by
+     * pages_find, and could end the header's line. */
     buf_reset(&site->text);
+    back = slice_first(back, slice_find(back, '?'));
+    back = slice_first(back, slice_find(back, '#'));
     if (pages_find(back, &address, &site->text) != LIVE_FOUND) back = slice_of("/");
     respond_see_other(site, exchange, back);
 }
