@@ -1,11 +1,12 @@
-/* Start: directory, secret, event store, domain thread's state, store thread, web threads (their
- * sockets are bound), then the node and all loops. Stop, in the order that mail needs:
+/* Start: directory, secret, event store, domain thread's state, web threads (their sockets are bound),
+ * store thread, then the node and all loops. Stop, in the order that mail needs:
  *
  *     DRAIN -> domain    leadership away; /readyz says no
  *     DRAIN -> web       listener closed, then browsers with 1012
  *     QUIET -> domain    the node stops, every waiting command is answered; it mails nobody any more
  *     STOP  -> web       joined
- *     STOP  -> domain    joined, then the store, which commits what is left
+ *     STOP  -> store     commits what is left, tells the domain thread, joined
+ *     STOP  -> domain    joined
  */
 #include "app/serve.h"
 

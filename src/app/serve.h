@@ -1,8 +1,9 @@
 /* A node from its first to its last breath: directory, store, threads, signals.
  *
  * main has read the settings, opened the log and made the process fit (umask, no core, no SIGPIPE)
- * before. SIGTERM and SIGINT drain, then stop; the second one stops at once. SIGHUP reads the secret and
- * the log level again (config_log_level_now, secret_read), SIGUSR1 logs a status block.
+ * before. SIGTERM and SIGINT drain, then stop; the second one stops at once. SIGHUP reads the log
+ * level again, and says whether the secret has changed: that is taken up at the next start. SIGUSR1 logs a
+ * status line.
  */
 #pragma once
 #include "app/config.h"

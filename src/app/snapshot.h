@@ -5,36 +5,11 @@
  * any of them answers at once, from memory, without asking anybody. Immutable once mailed.
  */
 #pragma once
+#include "app/routes.h"
 #include "base/histogram.h"
 #include "cluster/node.h"
 #include "pages/board.h"
 #include "web/conn.h"
-
-/* pattern, as in the route label of http_requests_total, and its id */
-#define WEB_ROUTE_TABLE(X)                             \
-    X(ROUTE_HOME, "/")                                 \
-    X(ROUTE_ROOM, "/:room")                            \
-    X(ROUTE_CLUSTER, "/cluster")                       \
-    X(ROUTE_SESSION, "/session")                       \
-    X(ROUTE_ROOMS, "/rooms")                           \
-    X(ROUTE_ASSETS, "/assets/:name")                   \
-    X(ROUTE_FAVICON, "/favicon.ico")                   \
-    X(ROUTE_ROBOTS, "/robots.txt")                     \
-    X(ROUTE_SOCKET, "/live/websocket")                 \
-    X(ROUTE_LIVEZ, "/livez")                           \
-    X(ROUTE_READYZ, "/readyz")                         \
-    X(ROUTE_STATUS, "/status")                         \
-    X(ROUTE_METRICS, "/metrics")                       \
-    X(ROUTE_API_ROOMS, "/api/rooms")                   \
-    X(ROUTE_API_MESSAGES, "/api/rooms/:room/messages") \
-    X(ROUTE_API_EVENTS, "/api/events")                 \
-    X(ROUTE_NONE, "none")
-
-#define WEB_ROUTE_ENUM(id, pattern) id,
-enum web_route { WEB_ROUTE_TABLE(WEB_ROUTE_ENUM) WEB_ROUTES };
-#undef WEB_ROUTE_ENUM
-
-const char *web_route_pattern(enum web_route route);
 
 enum { HTTP_COUNTS_MAX = 160 };
 

@@ -4,31 +4,6 @@
 
 #include "base/mem.h"
 
-static const char *const patterns[] = {
-#define WEB_ROUTE_PATTERN(id, pattern) [id] = (pattern),
-    WEB_ROUTE_TABLE(WEB_ROUTE_PATTERN)
-#undef WEB_ROUTE_PATTERN
-};
-
-const char *web_route_pattern(enum web_route route)
-{
-    return patterns[route];
-}
-
-struct snapshot *snapshot_ref(struct snapshot *snapshot)
-{
-    atomic_fetch_add_explicit(&snapshot->references, 1, memory_order_relaxed);
-    return snapshot;
-}
-
-void snapshot_unref(struct snapshot *snapshot)
-{
-    if (snapshot == NULL) return;
-    if (atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) != 1) return;
-    shared_unref(snapshot->board);
-    mem_free(snapshot);
-}
-
 void vitals_init(struct vitals *vitals, uint64_t now_ms, int64_t wall_ms, uint64_t events)
 {
     *vitals =
