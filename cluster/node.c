@@ -15,7 +15,9 @@ enum {
     FORM_EVERY_MS = 200,
     PAUSE_MS = 500,     /* a tick that is later than that: the process was stopped */
     HAND_OVER_MS = 500, /* for commands that wait, after leadership was handed over */
-    LEVEL_SLACK = 256   /* entries that a node which was level may be behind and still is */
+    UNHEARD_MS = 5000,  /* after our start: one that was never heard is not missed before */
+    DISK_EVERY_MS = 1000,
+    LEVEL_SLACK = 256 /* entries that a node which was level may be behind and still is */
 };
 
 /* ---- telling ---- */
@@ -85,6 +87,33 @@ static void on_check(uv_check_t *check)
     node_settle(check->data);
 }
 
+/* ---- giving leadership away ---- */
+
+static void on_transferred(struct raft_transfer *transfer)
+{
+    struct node *node = transfer->data;
+    raft_id leader;
+    const char *address;
+    node->is_transferring = false;
+    node->is_stepping_down = false;
+    node->handed_over_ms = clock_ms();
+    raft_leader(&node->raft, &leader, &address);
+    if (leader == 0 || leader == node->id) return;
+    log_info("leadership handed over", "to=%s", node_name_of(node, leader));
+    node_event(node, CLUSTER_TRANSFERRED, leader, 0);
+}
+
+static int begin_transfer(struct node *node, raft_id to)
+{
+    if (node->is_transferring) return ERR_BUSY;
+    node->transfer.data = node;
+    int rv = raft_transfer(&node->raft, &node->transfer, to, on_transferred);
+    if (rv == 0) node->is_transferring = true;
+    if (rv == RAFT_NOTLEADER) return ERR_DENIED;
+    if (rv == RAFT_NOTFOUND || rv == RAFT_BADID) return ERR_NOT_FOUND;
+    return rv == 0 ? 0 : ERR_BUSY;
+}
+
 /* ---- time ---- */
 
 static void form(struct node *node)
@@ -136,6 +165,7 @@ static void look_for_silence(struct node *node, uint64_t now_ms)
     for (size_t i = 0; i < node->beats.count; i++) {
         struct neighbour *neighbour = &node->beats.neighbours[i];
         struct rpc_peer_status link = {.is_up = false};
+        if (!neighbour->is_known && now_ms - node->started_ms < UNHEARD_MS) continue;
         if (neighbour->is_away || !rpc_peer_status(node->rpc, neighbour->id, &link)) continue;
         bool is_gone = link.is_refused && !link.is_up && !link.is_heard;
         if (!neighbour_silent(neighbour, is_gone, now_ms)) continue;
@@ -145,6 +175,29 @@ static void look_for_silence(struct node *node, uint64_t now_ms)
         node_event(node, CLUSTER_AWAY, neighbour->id, 0);
         node->options.handler.on_change(node->options.handler.owner);
     }
+}
+
+/* raft goes on in memory while the disk is full, and memory is not endless: a leader gives its part
+ * away in time, and before the very end every node stops. */
+static void look_at_disk(struct node *node, uint64_t now_ms)
+{
+    if (now_ms - node->disk_looked_ms < DISK_EVERY_MS) return;
+    node->disk_looked_ms = now_ms;
+    uint64_t free_bytes = data_dir_free_bytes(node->options.dir);
+    if (free_bytes < DISK_FREE_MIN) {
+        char sentence[512];
+        snprintf(sentence, sizeof sentence, "the disk of %s is full: %" PRIu64 " MiB are left",
+                 node->options.dir->path, free_bytes >> 20);
+        node_fatal(node, 1, sentence);
+    }
+    bool is_low = free_bytes < DISK_FREE_LOW;
+    if (is_low && !node->is_disk_low) {
+        log_error("disk nearly full", "path=%s free_mib=%" PRIu64, node->options.dir->path,
+                  free_bytes >> 20);
+    }
+    /* Once: the others may have no more room than we. */
+    if (is_low && !node->is_disk_low && node->is_leading) begin_transfer(node, 0);
+    node->is_disk_low = is_low;
 }
 
 static void look_whether_level(struct node *node)
@@ -163,6 +216,7 @@ static void tick_running(struct node *node, uint64_t now_ms)
     presence_expire(node->presence, now_ms);
     node_presence_tell(node);
     look_for_silence(node, now_ms);
+    look_at_disk(node, now_ms);
     look_whether_level(node);
     if (now_ms - node->beat_ms < BEAT_EVERY_MS) return;
     node->beat_ms = now_ms;
@@ -275,7 +329,7 @@ static void make_parts(struct node *node)
     struct node_options *options = &node->options;
     unsigned timeout_ms = options->election_timeout_ms;
     node->presence = presence_new();
-    node->propose = propose_new(options->chat, (size_t)PEERS_MAX * COMMANDS_WAITING_MAX,
+    node->propose = propose_new(options->chat, (size_t)2 * COMMANDS_WAITING_MAX,
                                 &(struct propose_handler){.owner = node,
                                                           .submit = node_submit,
                                                           .on_refused = node_refuse,
@@ -420,31 +474,6 @@ void node_close(struct node *node)
     forward_free(node->forward);
     barrier_free(node->barrier);
     rpc_stop(node->rpc, on_rpc_stopped, node);
-}
-
-static void on_transferred(struct raft_transfer *transfer)
-{
-    struct node *node = transfer->data;
-    raft_id leader;
-    const char *address;
-    node->is_transferring = false;
-    node->is_stepping_down = false;
-    node->handed_over_ms = clock_ms();
-    raft_leader(&node->raft, &leader, &address);
-    if (leader == 0 || leader == node->id) return;
-    log_info("leadership handed over", "to=%s", node_name_of(node, leader));
-    node_event(node, CLUSTER_TRANSFERRED, leader, 0);
-}
-
-static int begin_transfer(struct node *node, raft_id to)
-{
-    if (node->is_transferring) return ERR_BUSY;
-    node->transfer.data = node;
-    int rv = raft_transfer(&node->raft, &node->transfer, to, on_transferred);
-    if (rv == 0) node->is_transferring = true;
-    if (rv == RAFT_NOTLEADER) return ERR_DENIED;
-    if (rv == RAFT_NOTFOUND || rv == RAFT_BADID) return ERR_NOT_FOUND;
-    return rv == 0 ? 0 : ERR_BUSY;
 }
 
 void node_stop(struct node *node, void (*on_stopped)(void *owner), void *owner)

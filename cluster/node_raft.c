@@ -131,24 +131,27 @@ static void on_applied(struct raft_apply *apply, int status, void *result)
     }
 }
 
-enum submitted node_submit(void *owner, struct slice bytes)
+enum submitted node_submit(void *owner, struct slice entry)
 {
     struct node *node = owner;
-    assert(bytes.len > 0 && bytes.len % 8 == 0 && node->entry == NULL);
-    struct raft_buffer buffer = {.base = raft_malloc(bytes.len), .len = bytes.len};
-    if (buffer.base == NULL) node_fatal(node, 1, "out of memory");
-    memcpy(buffer.base, bytes.at, bytes.len);
-    struct in_flight *entry = mem_new(sizeof *entry);
-    entry->node = node;
-    int rv = raft_apply(&node->raft, &entry->apply, &buffer, 1, on_applied);
+    assert(entry.len > 0 && entry.len % 8 == 0 && node->entry == NULL);
+    struct raft_buffer buffer = {.base = raft_malloc(entry.len), .len = entry.len};
+    if (buffer.base == NULL) {
+        node_fatal(node, 1, "out of memory");
+        return SUBMIT_FULL;
+    }
+    memcpy(buffer.base, entry.at, entry.len);
+    struct in_flight *request = mem_new(sizeof *request);
+    request->node = node;
+    int rv = raft_apply(&node->raft, &request->apply, &buffer, 1, on_applied);
     if (rv == 0) {
-        node->entry = entry;
+        node->entry = request;
         return SUBMITTED;
     }
     /* Of any other answer nobody knows what it has done to the buffer. */
     if (rv != RAFT_NOTLEADER && rv != RAFT_NOSPACE) on_guard_fatal(node, "raft_apply", rv);
     raft_free(buffer.base);
-    mem_free(entry);
+    mem_free(request);
     return rv == RAFT_NOSPACE ? SUBMIT_FULL : SUBMIT_LATER;
 }
 
@@ -274,7 +277,7 @@ static void add_members(struct node *node)
     }
 }
 
-void node_raft_start(struct node *node, bool is_first)
+void node_raft_start(struct node *node, bool must_bootstrap)
 {
     char path[512];
     struct errmsg errmsg;
@@ -288,7 +291,7 @@ void node_raft_start(struct node *node, bool is_first)
     node->phase = NODE_RUNNING;
     node->raft_is_open = true;
     open_raft(node, path);
-    if (is_first) bootstrap(node);
+    if (must_bootstrap) bootstrap(node);
     rv = raft_start(&node->raft);
     if (rv != 0) raft_fatal(node, "raft cannot start", rv);
     check_log(node);

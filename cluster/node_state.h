@@ -69,6 +69,8 @@ struct node {
     raft_term elected_term;
     uint64_t leader_changes;
     bool was_level;
+    bool is_disk_low;
+    uint64_t disk_looked_ms;
 
     struct buf frame; /* commands for the leader, of this turn */
     uint32_t frame_commands;
@@ -89,7 +91,7 @@ void node_settle(struct node *node); /* end of a turn of the loop */
 void node_close(struct node *node);  /* raft is closed or was never open */
 
 /* node_raft.c */
-void node_raft_start(struct node *node, bool bootstrap);
+void node_raft_start(struct node *node, bool must_bootstrap);
 void node_raft_close(struct node *node);
 bool node_is_level(const struct node *node, raft_index slack);
 enum submitted node_submit(void *owner, struct slice entry);

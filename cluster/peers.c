@@ -6,6 +6,8 @@
 #include "base/crypto.h"
 #include "cluster/node.h"
 
+enum { ID_TEXT_MAX = 16 * 1024 };
+
 static bool is_name(struct slice name)
 {
     if (name.len == 0 || name.len > NODE_NAME_MAX) return false;
@@ -50,7 +52,7 @@ static int parse_one(struct peer *peer, struct slice text, struct errmsg *errmsg
     struct slice address = text;
     struct slice name = slice_trim(slice_cut(&address, '='));
     address = slice_trim(address);
-    if (!is_name(name) || !is_address(address)) {
+    if (name.at == NULL || address.at == NULL || !is_name(name) || !is_address(address)) {
         errmsg_set(errmsg, "peers: \"%.*s\" is not name=host:port",
                    (int)(text.len < 100 ? text.len : 100), text.at == NULL ? "" : text.at);
         return ERR_CONFIG;
@@ -102,7 +104,7 @@ void cluster_id_of(uint8_t id[16], const char *cluster_name, const struct peer *
 {
     uint8_t hash[SHA256_SIZE];
     struct buf text;
-    buf_init(&text, 16 * 1024);
+    buf_init(&text, ID_TEXT_MAX);
     buf_add(&text, slice_from(cluster_name));
     buf_add_char(&text, '\n');
     for (size_t i = 0; i < peers_count; i++) {

@@ -48,13 +48,13 @@ struct rpc *rpc_new(uv_loop_t *loop, struct transport *transport,
                     const struct rpc_handler *handler);
 
 /* Dials it from now on. Known already: nothing. `address` is host:port or name=host:port; copied. */
-void rpc_add_peer(struct rpc *rpc, uint64_t peer, const char *address);
+void rpc_add_peer(struct rpc *rpc, uint64_t id, const char *address);
 
 /* A link that a peer has opened; takes the stream. */
-void rpc_accept(struct rpc *rpc, uint64_t peer, uv_stream_t *stream);
+void rpc_accept(struct rpc *rpc, uint64_t id, uv_stream_t *stream);
 
 /* 0, ERR_CLOSED (no link now), ERR_FULL (it does not read; the link is closed). */
-int rpc_send(struct rpc *rpc, uint64_t peer, enum rpc_type type, uint64_t id, struct slice body);
+int rpc_send(struct rpc *rpc, uint64_t to, enum rpc_type type, uint64_t id, struct slice body);
 void rpc_send_all(struct rpc *rpc, enum rpc_type type, uint64_t id, struct slice body);
 
 struct rpc_peer_status {
@@ -65,7 +65,7 @@ struct rpc_peer_status {
 };
 
 /* False for an unknown peer. */
-bool rpc_peer_status(const struct rpc *rpc, uint64_t peer, struct rpc_peer_status *status);
+bool rpc_peer_status(const struct rpc *rpc, uint64_t id, struct rpc_peer_status *status);
 
 /* Closes all links; frees the rpc, then calls on_stopped. */
 void rpc_stop(struct rpc *rpc, void (*on_stopped)(void *owner), void *owner);

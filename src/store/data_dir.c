@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 
 #include "base/buf.h"
 
-enum { VERSION_FILE_MAX = 4096, PATH_SIZE = 512, USED_DEPTH_MAX = 4 };
+enum { VERSION_FILE_MAX = 4096, PATH_SIZE = 512 };
 
 static const char *const state_words[] = {
     [DATA_DIR_EMPTY] = "empty", [DATA_DIR_FORMING] = "forming", [DATA_DIR_FORMED] = "formed"};
@@ -343,27 +344,17 @@ uint64_t data_dir_free_bytes(const struct data_dir *dir)
     return (uint64_t)status.f_bavail * status.f_frsize;
 }
 
-static uint64_t used_below(const char *path, int depth)
-{
-    struct stat status;
-    if (lstat(path, &status) != 0) return 0;
-    if (!S_ISDIR(status.st_mode)) return (uint64_t)status.st_blocks * 512;
-    DIR *listing = depth == 0 ? NULL : opendir(path);
-    if (listing == NULL) return 0;
-    uint64_t sum = 0;
-    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
-        char below[PATH_SIZE + 512];
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        int len = snprintf(below, sizeof below, "%s/%s", path, entry->d_name);
-        if (len > 0 && (size_t)len < sizeof below) sum += used_below(below, depth - 1);
-    }
-    closedir(listing);
-    return sum;
-}
-
 uint64_t data_dir_used_bytes(const struct data_dir *dir, const char *name)
 {
     char path[PATH_SIZE];
     data_dir_path(dir, name, path, sizeof path);
-    return used_below(path, USED_DEPTH_MAX);
+    char *const roots[] = {path, NULL};
+    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    if (tree == NULL) return 0;
+    uint64_t sum = 0;
+    for (FTSENT *entry = fts_read(tree); entry != NULL; entry = fts_read(tree)) {
+        if (entry->fts_info == FTS_F) sum += (uint64_t)entry->fts_statp->st_blocks * 512;
+    }
+    fts_close(tree);
+    return sum;
 }
