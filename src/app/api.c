@@ -44,10 +44,11 @@ static void answer_livez(struct exchange *exchange)
 {
     const struct snapshot *snapshot = web_thread_snapshot(exchange->thread);
     int64_t age_ms = snapshot == NULL ? 0 : clock_wall_ms() - snapshot->made_at_ms;
-    if (age_ms > SNAPSHOT_AGE_MAX_MS)
+    if (age_ms > SNAPSHOT_AGE_MAX_MS) {
         respond(exchange, 503, text_type, slice_of("the domain thread is silent\n"));
-    else
+    } else {
         respond(exchange, 200, text_type, slice_of("ok\n"));
+    }
 }
 
 static bool is_flag(struct slice query, const char *name)
@@ -99,10 +100,11 @@ static void answer_status(struct exchange *exchange, const struct http_request *
     buf_init(&plain, STATUS_MAX);
     buf_init(&pretty, 4 * STATUS_MAX);
     status_write(&plain, snapshot, LIVETEA_VERSION, LIVETEA_COMMIT);
-    if (request->query.len > 0)
+    if (request->query.len > 0) {
         status_pretty(&pretty, buf_slice(&plain));
-    else
+    } else {
         buf_add(&pretty, buf_slice(&plain));
+    }
     buf_add_char(&pretty, '\n');
     respond(exchange, 200, json_type_name, buf_slice(&pretty));
     buf_close(&pretty);
@@ -438,12 +440,13 @@ static void answer_too_long(struct exchange *exchange, struct slice text, uint32
 {
     struct errmsg sentence;
     size_t characters = text_code_points(text);
-    if (characters > most)
+    if (characters > most) {
         errmsg_set(&sentence, "That message is too long: %zu of %u characters.", characters,
                    (unsigned)most);
-    else
+    } else {
         errmsg_set(&sentence, "That message is too long: %zu of %d bytes.", text.len,
                    (int)CHAT_TEXT_MAX);
+    }
     exchange_error(exchange, 422, chat_refusal_word(CHAT_TEXT_TOO_LONG), sentence.text);
 }
 
@@ -518,12 +521,13 @@ static void answer_post(struct exchange *exchange, const struct http_request *re
     struct api_post post;
     struct errmsg errmsg;
     if (!may_post(exchange, request)) return;
-    if (json_parse(&body, request->body, &errmsg) != 0)
+    if (json_parse(&body, request->body, &errmsg) != 0) {
         answer_bad_json(exchange, &errmsg);
-    else if (api_post_parse(&post, body, &errmsg) != 0)
+    } else if (api_post_parse(&post, body, &errmsg) != 0) {
         exchange_error(exchange, 400, "bad_body", errmsg.text);
-    else
+    } else {
         take_post(exchange, room, &post);
+    }
     json_free(body);
 }
 
@@ -559,10 +563,11 @@ static void finish_history(void *owner)
 {
     struct history *history = owner;
     struct exchange *exchange = history->exchange;
-    if (history->status != 0 && history->status != ERR_NOT_FOUND)
+    if (history->status != 0 && history->status != ERR_NOT_FOUND) {
         exchange_error(exchange, 500, "unreadable", "The history could not be read.");
-    else
+    } else {
         respond(exchange, 200, "application/x-ndjson", buf_slice(&history->body));
+    }
     buf_close(&history->body);
     mem_free(history);
 }
@@ -617,10 +622,11 @@ static void answer_messages(struct exchange *exchange, const struct http_request
     }
     if (!read_query(exchange, request, &query) || has_gap(exchange)) return;
     buf_init(&name, ROOM_MAX);
-    if (!text_room(&name, room) || pages_is_reserved(buf_slice(&name)))
+    if (!text_room(&name, room) || pages_is_reserved(buf_slice(&name))) {
         exchange_error(exchange, 404, "no_room", "There can be no room of that name.");
-    else
+    } else {
         messages_answer(exchange, buf_slice(&name), &query);
+    }
     buf_close(&name);
 }
 

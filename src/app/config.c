@@ -17,8 +17,9 @@
 #include "app/settings.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 
-enum { SECTIONS_MAX = 16, DISTANCE_MAX = 3 };
+enum { SECTIONS_MAX = 16, SHOWN_MAX = 200, REPORT_MAX = 64 * 1024 };
 
 struct load {
     struct config *config;
@@ -60,8 +61,7 @@ static void add_place(struct buf *out, const struct config *config, const struct
         break;
     case CONFIG_DEFAULT: buf_printf(out, "[%s] %s = ", setting->section, setting->key); break;
     }
-    for (size_t i = 0; i < value.len && i < 200; i++)
-        buf_add_char(out, (unsigned char)value.at[i] < 0x20 ? '?' : value.at[i]);
+    table_add_plain(out, slice_first(value, SHOWN_MAX));
     buf_add(out, slice_of(": "));
 }
 
@@ -70,7 +70,7 @@ static void tell(struct load *load, const char *section, const char *key, const 
     int place = settings_find(slice_from(section), slice_from(key));
     assert(place >= 0);
     struct buf value;
-    buf_init(&value, 2 * CONFIG_LIST_MAX);
+    buf_init(&value, 2 * (size_t)CONFIG_LIST_MAX);
     setting_show(&value, load->config, &settings[place]);
     add_place(load->errors, load->config, &settings[place], buf_slice(&value));
     buf_printf(load->errors, "%s\n", problem);
@@ -99,9 +99,10 @@ static void set_defaults(struct load *load)
 
 static void finish_value(struct load *load)
 {
-    if (load->last >= 0)
+    if (load->last >= 0) {
         set(load, load->last, buf_slice(&load->value),
             (struct config_origin){CONFIG_FILE, load->value_line});
+    }
     load->last = -1;
     buf_reset(&load->value);
 }
@@ -127,10 +128,11 @@ static void tell_section(struct load *load, const char *section)
         known[i] = settings[i].section;
     const char *nearest = cli_nearest(section, known, settings_count);
     buf_printf(load->errors, "%s:%d: ", load->config->file, load->line);
-    if (section[0] == '\0')
+    if (section[0] == '\0') {
         buf_add(load->errors, slice_of("a key before the first [section]"));
-    else
+    } else {
         buf_printf(load->errors, "unknown section [%s]", section);
+    }
     if (nearest != NULL && section[0] != '\0')
         buf_printf(load->errors, ". Did you mean [%s]?", nearest);
     buf_add_char(load->errors, '\n');
@@ -147,10 +149,11 @@ static void tell_key(struct load *load, const char *section, const char *key)
     const char *nearest = cli_nearest(key, known, known_count);
     buf_printf(load->errors, "%s:%d: [%s] unknown key '%s'", load->config->file, load->line,
                section, key);
-    if (nearest != NULL)
+    if (nearest != NULL) {
         buf_printf(load->errors, ". Did you mean '%s'?", nearest);
-    else if (elsewhere != NULL)
+    } else if (elsewhere != NULL) {
         buf_printf(load->errors, ". It belongs to [%s]", elsewhere);
+    }
     buf_add_char(load->errors, '\n');
 }
 
@@ -189,11 +192,18 @@ static int on_key(void *user, const char *section, const char *key, const char *
     return 1;
 }
 
+/* Blank, or a remark. */
+static bool says_nothing(struct slice line)
+{
+    struct slice text = slice_trim(line);
+    return text.len == 0 || text.at[0] == '#' || text.at[0] == ';';
+}
+
 /* A line that inih would pass over with no more than a number of it. */
 static bool is_lost(struct slice line)
 {
     struct slice text = slice_trim(line);
-    if (text.len == 0 || text.at[0] == '#' || text.at[0] == ';') return false;
+    if (says_nothing(line)) return false;
     if (text.at[0] == '[') return slice_find(text, ']') == text.len;
     return slice_find(text, '=') == text.len && slice_find(text, ':') == text.len;
 }
@@ -211,14 +221,14 @@ static size_t place_to_cut(struct slice line, size_t max)
 static void begin_line(struct load *load, struct slice line)
 {
     struct slice text = slice_trim(line);
-    bool is_indented = text.len > 0 && text.at != line.at;
-    bool is_comment = text.len > 0 && (text.at[0] == '#' || text.at[0] == ';');
+    bool is_indented = text.at != line.at;
     load->line++;
-    load->is_more = is_indented && !is_comment && load->has_key;
+    load->is_more = is_indented && !says_nothing(line) && load->has_key;
     if (load->is_more) return;
-    if (is_lost(line))
+    if (is_lost(line)) {
         buf_printf(load->errors, "%s:%d: neither [section] nor key = value\n", load->config->file,
                    load->line);
+    }
     if (text.len > 0 && text.at[0] == '[') load->has_key = false;
 }
 
@@ -233,20 +243,22 @@ static char *read_line(char *out, int size, void *user)
     if (line.len > 0 && line.at[line.len - 1] == '\r') line.len--;
 
     load->is_rest = load->in_middle;
-    if (load->is_rest)
+    if (load->is_rest) {
         load->is_more = load->has_key;
-    else
+    } else {
         begin_line(load, line);
+    }
 
     size_t taken = line.len;
     load->in_middle = false;
     if (line.len > max) {
         taken = place_to_cut(line, max);
-        bool is_comment = !load->is_more && strchr("#;", slice_trim(line).at[0]) != NULL;
-        if (is_comment) taken = 1; /* the rest says nothing to us */
-        if (taken == 0)
+        bool is_comment = !load->is_more && says_nothing(line);
+        if (is_comment) taken = 0;
+        if (taken == 0 && !is_comment) {
             buf_printf(load->errors, "%s:%d: this line is too long\n", load->config->file,
                        load->line);
+        }
         load->in_middle = taken > 0 && !is_comment;
     }
     int len =
@@ -269,14 +281,15 @@ static int read_whole(const char *path, struct buf *text, struct errmsg *errmsg)
         buf_append(text, block, got);
     bool failed = ferror(file) != 0;
     fclose(file);
-    if (failed)
+    if (failed) {
         errmsg_set(errmsg, "%s: cannot be read", path);
-    else if (text->overflowed)
+    } else if (text->overflowed) {
         errmsg_set(errmsg, "%s: more than %d bytes", path, (int)CONFIG_FILE_BYTES_MAX);
-    else if (text->len > 0 && memchr(text->at, '\0', text->len) != NULL)
+    } else if (text->len > 0 && memchr(text->at, '\0', text->len) != NULL) {
         errmsg_set(errmsg, "%s: no text file", path);
-    else
+    } else {
         return 0;
+    }
     return ERR_CONFIG;
 }
 
@@ -341,10 +354,11 @@ static void read_environment(struct load *load, char *const *environment)
             if (slice_is(key, name)) break;
         }
         /* Not an error: an orchestrator puts variables of its own under a service's name. */
-        if (i == settings_count)
+        if (i == settings_count) {
             buf_printf(load->warnings, "%.*s: no setting has this name\n", (int)key.len, key.at);
-        else if (value.len > 0)
+        } else if (value.len > 0) {
             set(load, (int)i, value, (struct config_origin){CONFIG_ENVIRONMENT, 0});
+        }
     }
 }
 
@@ -480,12 +494,14 @@ static void derive_cluster(struct load *load)
         tell(load, "cluster", "peers", problem);
         return;
     }
-    if (config->cluster.listen[0] == '\0')
+    if (config->cluster.listen[0] == '\0') {
         snprintf(config->cluster.listen, sizeof config->cluster.listen, "%s",
                  self == NULL ? "127.0.0.1:7000" : self->address);
-    if (config->cluster.advertise[0] == '\0')
+    }
+    if (config->cluster.advertise[0] == '\0') {
         snprintf(config->cluster.advertise, sizeof config->cluster.advertise, "%s",
                  self == NULL ? config->cluster.listen : self->address);
+    }
     if (self != NULL && strcmp(self->address, config->cluster.advertise) != 0)
         tell(load, "cluster", "advertise", "peers has another address for this node");
 }
@@ -517,23 +533,26 @@ static void check_cluster(struct load *load)
     const struct config *config = load->config;
     uint32_t heartbeat = config->cluster.heartbeat_ms;
     uint32_t election = config->cluster.election_timeout_ms;
-    if (config->cluster.join[0] != '\0')
+    if (config->cluster.join[0] != '\0') {
         tell(load, "cluster", "join",
              "this version cannot join a running cluster yet: name all nodes in peers instead");
+    }
     if (election < 10 * heartbeat)
         tell(load, "cluster", "election_timeout", "must be at least 10 times the heartbeat");
     /* libraft takes exactly this pair for its own old default, and triples it in silence. */
-    if (election == 150 && heartbeat == 15)
+    if (election == 150 && heartbeat == 15) {
         tell(load, "cluster", "election_timeout",
              "with a heartbeat of 15ms raft would take 450ms and 45ms: choose another pair");
-    else if (election < 200)
+    } else if (election < 200) {
         buf_printf(load->warnings,
                    "[cluster] election_timeout = %ums: a busy machine may be late by that much, "
                    "and lose the leadership for it\n",
                    (unsigned)election);
-    if (config->cluster.peers_count == 2)
+    }
+    if (config->cluster.peers_count == 2) {
         buf_add(load->warnings, slice_of("[cluster] peers: with two nodes neither may fail; "
                                          "with three, any one may\n"));
+    }
 }
 
 static void check_ports(struct load *load)
@@ -580,8 +599,8 @@ int config_log_level_now(const struct config *config, int *level, struct errmsg 
 {
     struct config *now = mem_new(sizeof *now);
     struct buf errors, warnings;
-    buf_init(&errors, 64 * 1024);
-    buf_init(&warnings, 64 * 1024);
+    buf_init(&errors, REPORT_MAX);
+    buf_init(&warnings, REPORT_MAX);
     int rv = config_load(now, &config->input, &errors, &warnings);
     if (rv != 0) {
         struct slice first = slice_first(buf_slice(&errors), slice_find(buf_slice(&errors), '\n'));

@@ -1,5 +1,6 @@
 #include "app/config_commands.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -11,7 +12,7 @@
 #include "app/version.h"
 #include "base/mem.h"
 
-enum { TEXT_MAX = 256 * 1024 };
+enum { TEXT_MAX = 256 * 1024, FDS_RESERVE = 256 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1
@@ -73,16 +74,33 @@ static void harden(void)
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/* Each browser takes a descriptor, and there must be some for everything else. */
+static void fit_connections(struct config *config)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+    uint64_t most = limit.rlim_cur > 2 * (rlim_t)FDS_RESERVE ? limit.rlim_cur - FDS_RESERVE
+                                                             : limit.rlim_cur / 2;
+    if (most >= config->http.max_connections) return;
+    log_warn("fewer connections than asked for", "max_connections=%u fits=%" PRIu64 " fd_limit=%ju",
+             (unsigned)config->http.max_connections, most, (uintmax_t)limit.rlim_cur);
+    config->http.max_connections = (uint32_t)most;
+}
+
 static void log_warnings(struct buf *warnings)
 {
     char quoted[1024];
     struct slice rest = buf_slice(warnings);
-    while (rest.len > 0)
+    while (rest.len > 0) {
         log_warn("configuration", "reason=%s",
                  log_quote(quoted, sizeof quoted, slice_cut(&rest, '\n')));
+    }
 }
 
-static int start(const struct cli *cli, const struct config *config, struct buf *warnings)
+static int start(const struct cli *cli, struct config *config, struct buf *warnings)
 {
     int rv = log_open(
         &(struct log_options){.level = (enum log_level)config->log.level,
@@ -94,6 +112,7 @@ static int start(const struct cli *cli, const struct config *config, struct buf 
         return CLI_USAGE;
     }
     log_warnings(warnings);
+    fit_connections(config);
     return serve(config);
 }
 

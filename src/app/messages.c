@@ -107,10 +107,11 @@ static size_t place_above(const struct room_tail *tail, uint64_t number)
     size_t low = 0, high = tail->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (room_tail_at(tail, middle)->event.number > number)
+        if (room_tail_at(tail, middle)->event.number > number) {
             high = middle;
-        else
+        } else {
             low = middle + 1;
+        }
     }
     return low;
 }
@@ -311,10 +312,11 @@ static void on_wait_step(void *owner)
     struct reading *reading = owner;
     reading->later = NULL;
     if (reading->state != READING_WAITS) return; /* it looks just now, and waits on if need be */
-    if (may_wait(reading))
+    if (may_wait(reading)) {
         wait_on(reading);
-    else
+    } else {
         answer(reading);
+    }
 }
 
 static void wait_or_answer(struct reading *reading)
@@ -343,10 +345,11 @@ static void on_ready(struct room_waiter *waiter, int status)
     struct reading *reading = reading_of(waiter);
     if (reading->later != NULL) chores_cancel(reading->later);
     reading->later = NULL;
-    if (status != 0)
+    if (status != 0) {
         fail(reading, 503, "unreadable", "The room could not be read. Try again in a moment.");
-    else
+    } else {
         look(reading);
+    }
 }
 
 static void on_open_too_long(void *owner)

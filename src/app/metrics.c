@@ -251,9 +251,10 @@ static void add_process(struct buf *out, const struct metrics_input *input)
         add_head(out, "process_cpu_seconds_total", "counter", "User and system time.");
         add_double(out, "process_cpu_seconds_total", "", process->cpu_seconds);
     }
-    if (process->resident_bytes >= 0)
+    if (process->resident_bytes >= 0) {
         gauge(out, "process_resident_memory_bytes", (uint64_t)process->resident_bytes,
               "Resident memory.");
+    }
     if (process->open_fds >= 0)
         gauge(out, "process_open_fds", (uint64_t)process->open_fds, "Open descriptors.");
     if (process->max_fds >= 0)
@@ -306,10 +307,11 @@ void process_figures_read(struct process_figures *figures)
     *figures = (struct process_figures){.cpu_seconds = -1, .max_fds = -1};
     figures->resident_bytes = resident_bytes();
     figures->open_fds = open_fds();
-    if (getrusage(RUSAGE_SELF, &usage) == 0)
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
         figures->cpu_seconds =
             (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
             ((double)usage.ru_utime.tv_usec + (double)usage.ru_stime.tv_usec) / 1e6;
+    }
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
         figures->max_fds = (int64_t)limit.rlim_cur;
 }

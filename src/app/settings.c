@@ -10,13 +10,14 @@
 
 /* ---- values ---- */
 
+enum { OFFSET_MAX = 14 * 60 }; /* minutes; no time zone is farther from UTC */
+
 struct unit {
     const char *word;
     uint64_t factor;
 };
 
-static const struct unit duration_units[] = {
-    {"h", 3600 * 1000}, {"m", 60 * 1000}, {"s", 1000}, {"ms", 1}};
+static const struct unit duration_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
 static const struct unit size_units[] = {
     {"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20}, {"KiB", 1ull << 10}, {"B", 1}};
 
@@ -81,11 +82,11 @@ static bool parse_offset(struct slice text, int32_t *minutes)
         if (!slice_to_u64(slice_cut(&text, ':'), &hours) || hours > 23 || text.len != 2)
             return false;
         if (!slice_to_u64(text, &rest) || rest > 59) return false;
-    } else if (!slice_to_u64(text, &rest) || rest > 14 * 60) {
+    } else if (!slice_to_u64(text, &rest) || rest > OFFSET_MAX) {
         return false;
     }
     int32_t sum = (int32_t)(hours * 60 + rest);
-    if (sum > 14 * 60) return false;
+    if (sum > OFFSET_MAX) return false;
     *minutes = west ? -sum : sum;
     return true;
 }
@@ -166,12 +167,13 @@ static const char *origin_problem(struct slice url)
     static const char *const shape = "must be http://HOST[:PORT] or https://HOST[:PORT], nothing "
                                      "behind it";
     struct slice rest = url, host, port;
-    if (slice_starts(rest, slice_of("http://")))
+    if (slice_starts(rest, slice_of("http://"))) {
         rest = slice_skip(rest, 7);
-    else if (slice_starts(rest, slice_of("https://")))
+    } else if (slice_starts(rest, slice_of("https://"))) {
         rest = slice_skip(rest, 8);
-    else
+    } else {
         return shape;
+    }
     if (rest.len > 0 && rest.at[rest.len - 1] == '/') rest.len--;
     if (url.len > URL_MAX) return "longer than 255 bytes";
     if (is_host(rest)) return NULL;
@@ -250,7 +252,7 @@ const struct setting settings[] = {
      .help = "Above it new ones get 503. At most the limit of descriptors, less a reserve."},
     {"http", "max_per_address", "N", COUNT_AT(http.max_per_address, 0, 1000000), .fallback = "200",
      .help = "Connections of one address; 0 is off."},
-    {"http", "send_queue", "SIZE", SIZE_AT(http.send_queue, 512 * 1024, 64 * 1024 * 1024),
+    {"http", "send_queue", "SIZE", SIZE_AT(http.send_queue, 512ull << 10, 64ull << 20),
      .fallback = "1MiB",
      .help = "Waiting for one slow browser at most; over it, it is closed and joins again."},
     {"http", "threads", "N", COUNT_AT(http.threads, 1, HTTP_THREADS_MAX),
@@ -270,10 +272,10 @@ const struct setting settings[] = {
              "same line on all. Read at the first start only, when all of them must be up once."},
     {"cluster", "join", "LIST", TEXT_AT(cluster.join), .is_list = true, .derived = "off",
      .help = "For a node that is added to a running cluster; not in this version."},
-    {"cluster", "heartbeat", "TIME", DURATION_AT(cluster.heartbeat_ms, 10, 10 * 1000),
+    {"cluster", "heartbeat", "TIME", DURATION_AT(cluster.heartbeat_ms, 10, 10000),
      .fallback = "40ms", .help = "How often the leader is heard."},
-    {"cluster", "election_timeout", "TIME",
-     DURATION_AT(cluster.election_timeout_ms, 100, 60 * 1000), .fallback = "400ms",
+    {"cluster", "election_timeout", "TIME", DURATION_AT(cluster.election_timeout_ms, 100, 60000),
+     .fallback = "400ms",
      .help = "A silent leader is replaced after once to twice that. At least 10 heartbeats; 1s and "
              "100ms across data centres."},
     {"store", "keep_log", "N", COUNT_AT(store.keep_log, 64, 1000000), .fallback = "8192",
@@ -284,7 +286,7 @@ const struct setting settings[] = {
      .fallback = "4000", .help = "Characters of one message. The same on all nodes."},
     {"chat", "rate", "N", COUNT_AT(chat.rate, 0, 100000), .fallback = "10",
      .help = "Messages of one sender in rate_window; 0 is off. The same on all nodes."},
-    {"chat", "rate_window", "TIME", DURATION_AT(chat.rate_window_ms, 100, 3600 * 1000),
+    {"chat", "rate_window", "TIME", DURATION_AT(chat.rate_window_ms, 100, 3600000),
      .fallback = "10s", .help = "The time for rate."},
     {"log", "level", "WORD", .kind = SETTING_CHOICE, .place = offsetof(struct config, log.level),
      .choices = {"error", "warn", "info", "debug"}, .fallback = "info",
@@ -362,7 +364,8 @@ static const char *set_origins(void *place, const struct setting *setting, struc
     size_t len = 0;
     if (text.len >= sizeof joined) return "too long";
     for (size_t i = 0; i < text.len; i++) {
-        char c = text.at[i] == ',' || text.at[i] == '\t' || text.at[i] == '\n' ? ' ' : text.at[i];
+        char c = text.at[i];
+        if (c == ',' || c == '\t') c = ' ';
         if (c == ' ' && (len == 0 || joined[len - 1] == ' ')) continue;
         joined[len++] = c;
     }
@@ -395,10 +398,11 @@ static const char *set_number(void *place, const struct setting *setting, struct
         buf_close(&words);
         return sentence;
     }
-    if (is_size)
+    if (is_size) {
         *(uint64_t *)place = value;
-    else
+    } else {
         *(uint32_t *)place = (uint32_t)value;
+    }
     return NULL;
 }
 

@@ -35,18 +35,20 @@ static void add_second(struct buf *out, const char *key, int64_t wall_ms)
 
 static void add_word_or_null(struct buf *out, const char *key, const char *word)
 {
-    if (word == NULL || word[0] == '\0')
+    if (word == NULL || word[0] == '\0') {
         json_add_null(out, key);
-    else
+    } else {
         json_add_text(out, key, slice_from(word));
+    }
 }
 
 static void add_u64_or_null(struct buf *out, const char *key, bool known, uint64_t value)
 {
-    if (known)
+    if (known) {
         json_add_u64(out, key, value);
-    else
+    } else {
         json_add_null(out, key);
+    }
 }
 
 static const char *own_state(const struct cluster_status *cluster)
@@ -252,30 +254,29 @@ static void new_line(struct buf *out, size_t depth)
         buf_append(out, "  ", 2);
 }
 
+/* Bytes of the string that `json` begins with, quotes and all. */
+static size_t string_len(struct slice json)
+{
+    size_t i = 1;
+    while (i < json.len && json.at[i] != '"')
+        i += json.at[i] == '\\' ? 2 : 1;
+    return i + 1 < json.len ? i + 1 : json.len;
+}
+
 void status_pretty(struct buf *out, struct slice json)
 {
     size_t depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < json.len; i++) {
-        char c = json.at[i];
-        bool is_empty = i + 1 < json.len && (json.at[i + 1] == ']' || json.at[i + 1] == '}');
-        if (in_string) {
-            buf_add_char(out, c);
-            if (c == '\\' && i + 1 < json.len) buf_add_char(out, json.at[++i]);
-            if (c == '"') in_string = false;
-        } else if ((c == '{' || c == '[') && is_empty) {
-            buf_add_char(out, c);
-            buf_add_char(out, json.at[++i]);
-        } else if (c == '}' || c == ']') {
-            new_line(out, depth > 0 ? --depth : 0);
-            buf_add_char(out, c);
-        } else {
-            buf_add_char(out, c);
-            if (c == '"') in_string = true;
-            if (c == '{' || c == '[') depth++;
-            if (c == '{' || c == '[' || c == ',') new_line(out, depth);
-            if (c == ':') buf_add_char(out, ' ');
-        }
+    while (json.len > 0) {
+        char c = json.at[0];
+        bool opens = c == '{' || c == '[', closes = c == '}' || c == ']';
+        bool is_empty = opens && json.len > 1 && (json.at[1] == '}' || json.at[1] == ']');
+        size_t taken = c == '"' ? string_len(json) : is_empty ? 2 : 1;
+        if (closes) new_line(out, depth > 0 ? --depth : 0);
+        buf_add(out, slice_first(json, taken));
+        if (opens && !is_empty) new_line(out, ++depth);
+        if (c == ',') new_line(out, depth);
+        if (c == ':') buf_add_char(out, ' ');
+        json = slice_skip(json, taken);
     }
 }
 

@@ -208,9 +208,10 @@ static int open_node(const struct client_node *node, uint64_t deadline_ms, int *
     for (const struct addrinfo *address = found; address != NULL && rv != 0;
          address = address->ai_next)
         rv = connect_to(address, deadline_ms, socket_fd);
-    if (rv != 0)
+    if (rv != 0) {
         errmsg_set(errmsg, "%s: %s", node->url,
                    rv == ERR_TIMEOUT ? "no answer in time" : strerror(errno));
+    }
     freeaddrinfo(found);
     return rv;
 }
@@ -272,9 +273,10 @@ static int ask_node(const struct client_node *node, const struct client_request 
     buf_printf(&bytes, "%s %.*s HTTP/1.1\r\nHost: %s%s%s:%s\r\nConnection: close\r\n",
                request->method, (int)request->path.len, request->path.at, is_v6 ? "[" : "",
                node->host, is_v6 ? "]" : "", node->port);
-    if (request->body.len > 0)
+    if (request->body.len > 0) {
         buf_printf(&bytes, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
                    request->body.len);
+    }
     buf_add(&bytes, slice_of("\r\n"));
     buf_add(&bytes, request->body);
 
@@ -283,11 +285,12 @@ static int ask_node(const struct client_node *node, const struct client_request 
     /* A node that refuses early closes while we still send; its answer is there all the same. */
     buf_reset(&bytes);
     if (rv != ERR_TIMEOUT) rv = receive(socket_fd, is_head, deadline_ms, &bytes, answer);
-    if (rv == ERR_FORMAT)
+    if (rv == ERR_FORMAT) {
         errmsg_set(errmsg, "%s: the answer is not HTTP as Live Tea speaks it", node->url);
-    else if (rv != 0)
+    } else if (rv != 0) {
         errmsg_set(errmsg, "%s: %s", node->url,
                    rv == ERR_TIMEOUT ? "no answer in time" : strerror(errno));
+    }
     if (rv != 0) answer->was_sent = true;
     buf_close(&bytes);
     close(socket_fd);

@@ -44,11 +44,12 @@ static int unknown(const char *word, const struct option_spec *known, size_t kno
         least = distance;
         nearest = known[i].name;
     }
-    if (nearest == NULL)
+    if (nearest == NULL) {
         errmsg_set(errmsg, "unknown option '--%.*s'", (int)name.len, name.at);
-    else
+    } else {
         errmsg_set(errmsg, "unknown option '--%.*s'. Did you mean '--%s'?", (int)name.len, name.at,
                    nearest);
+    }
     return OPTIONS_BAD;
 }
 
@@ -119,10 +120,11 @@ void options_help(struct buf *out, const struct option_spec *known, size_t known
     for (size_t i = 0; i < known_count; i++) {
         const struct option_spec *spec = &known[i];
         size_t start = out->len;
-        if (spec->letter != 0)
+        if (spec->letter != 0) {
             buf_printf(out, "  -%c%s", spec->letter, spec->name == NULL ? "" : ", ");
-        else
+        } else {
             buf_add(out, slice_of("      "));
+        }
         if (spec->name != NULL) buf_printf(out, "--%s", spec->name);
         if (spec->argument != NULL) buf_printf(out, " %s", spec->argument);
         size_t width = out->len - start;

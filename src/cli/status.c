@@ -77,7 +77,7 @@ static void add_member(struct table *table, const struct json *member, const str
     int64_t number;
     bool is_away = slice_is(json_slice(json_get(member, "state")), "away");
     if (!table_row(table)) return;
-    buf_init(&text, 4 * TABLE_CELL_MAX);
+    buf_init(&text, 4 * (size_t)TABLE_CELL_MAX);
     add_role(&text, member);
     table_set(table, NODE, json_slice(json_get(member, "name")));
     table_set(table, ROLE, buf_slice(&text));
@@ -160,10 +160,11 @@ static int show_once(const struct cli *cli, struct client *client, const struct 
         fprintf(cli->err, "livetea status: %s is no Live Tea node: it answers /status with %d\n",
                 answer.node, answer.status);
     } else {
-        if (wishes->is_table)
+        if (wishes->is_table) {
             print_status(&out, status);
-        else
+        } else {
             buf_add(&out, buf_slice(&answer.body));
+        }
         if (!wishes->is_table && out.len > 0 && out.at[out.len - 1] != '\n')
             buf_add_char(&out, '\n');
         if (out.len > 0) fwrite(out.at, 1, out.len, cli->out);

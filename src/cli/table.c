@@ -34,7 +34,7 @@ void table_set(struct table *table, size_t column, struct slice text)
     assert(table->rows_count > 0 && column < table->columns_count);
     if (text.len == 0) return;
     struct buf plain;
-    buf_init(&plain, 4 * TABLE_CELL_MAX);
+    buf_init(&plain, 4 * (size_t)TABLE_CELL_MAX);
     table_add_plain(&plain, slice_first(text, TABLE_CELL_MAX));
     char **cell = &table->cells[table->rows_count - 1][column];
     mem_free(*cell);
@@ -92,12 +92,13 @@ void table_add_plain(struct buf *out, struct slice text)
         struct slice rest = text;
         uint32_t c = text_next(&rest);
         size_t taken = text.len - rest.len;
-        if (c == '\t')
+        if (c == '\t') {
             buf_add_char(out, ' ');
-        else if (c == 0xfffd || steers(c))
+        } else if (c == 0xfffd || steers(c)) {
             buf_add_char(out, '?');
-        else
+        } else {
             buf_add(out, slice_first(text, taken));
+        }
         text = rest;
     }
 }
@@ -105,14 +106,15 @@ void table_add_plain(struct buf *out, struct slice text)
 void table_add_age(struct buf *out, uint64_t seconds)
 {
     unsigned long long days = seconds / 86400, hours = seconds / 3600, minutes = seconds / 60;
-    if (days > 0)
+    if (days > 0) {
         buf_printf(out, "%llud %lluh", days, hours % 24);
-    else if (hours > 0)
+    } else if (hours > 0) {
         buf_printf(out, "%lluh %llum", hours, minutes % 60);
-    else if (minutes > 0)
+    } else if (minutes > 0) {
         buf_printf(out, "%llum", minutes);
-    else
+    } else {
         buf_printf(out, "%llus", (unsigned long long)seconds);
+    }
 }
 
 void table_add_bytes(struct buf *out, uint64_t bytes)

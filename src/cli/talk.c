@@ -1,4 +1,5 @@
 /* One message from the command line, and the messages of a room to it. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -24,7 +25,8 @@ enum {
 /* "/api/rooms/ROOM/messages" */
 static void add_path(struct buf *path, const char *room)
 {
-    if (room[0] == '#') room++; /* as pages write it */
+    assert(room != NULL);
+    if (*room == '#') room++; /* as pages write it */
     buf_add(path, slice_of("/api/rooms/"));
     text_escape_url(path, slice_from(room));
     buf_add(path, slice_of("/messages"));
@@ -39,11 +41,12 @@ static void tell_answer(const struct cli *cli, const char *command,
     buf_init(&plain, 4096);
     if (json_parse(&body, buf_slice(&answer->body), NULL) == 0)
         table_add_plain(&plain, slice_first(json_slice(json_get(body, "message")), 1000));
-    if (plain.len > 0)
+    if (plain.len > 0) {
         fprintf(cli->err, "livetea %s: %.*s", command, (int)plain.len, plain.at);
-    else
+    } else {
         fprintf(cli->err, "livetea %s: %s answers with status %d", command, answer->node,
                 answer->status);
+    }
     if (answer->retry_after_s > 0) fprintf(cli->err, " Try again in %u s.", answer->retry_after_s);
     fputc('\n', cli->err);
     json_free(body);
@@ -82,11 +85,12 @@ static int read_letter(const struct cli *cli, int argc, char *const *argv, struc
             return 0;
         case OPTIONS_BAD: return cli_usage_error(cli, "send", "%s", errmsg.text);
         case OPTIONS_WORD:
-            if (letter->text != NULL)
+            if (letter->text != NULL) {
                 return cli_usage_error(cli, "send",
                                        "unexpected argument '%s': put the text in "
                                        "quotes",
                                        value);
+            }
             *(letter->room == NULL ? &letter->room : &letter->text) = value;
             break;
         case SEND_NODE: letter->nodes = value; break;
@@ -104,9 +108,10 @@ static int read_typed(const struct cli *cli, struct letter *letter)
     while ((got = fread(block, 1, sizeof block, cli->in)) > 0)
         buf_append(&letter->typed, block, got);
     if (ferror(cli->in)) return cli_usage_error(cli, "send", "standard input cannot be read");
-    if (letter->typed.overflowed)
+    if (letter->typed.overflowed) {
         return cli_usage_error(cli, "send", "more than %d bytes, the most that a message holds",
                                (int)CHAT_TEXT_MAX);
+    }
     while (letter->typed.len > 0 && letter->typed.at[letter->typed.len - 1] == '\n')
         letter->typed.len--;
     return 0;
@@ -128,9 +133,10 @@ static int fill_letter(const struct cli *cli, struct letter *letter)
     }
     if (letter->text == NULL) return read_typed(cli, letter);
     buf_add(&letter->typed, slice_from(letter->text));
-    if (letter->typed.overflowed)
+    if (letter->typed.overflowed) {
         return cli_usage_error(cli, "send", "more than %d bytes, the most that a message holds",
                                (int)CHAT_TEXT_MAX);
+    }
     return 0;
 }
 
@@ -174,7 +180,7 @@ static int deliver(const struct cli *cli, const struct letter *letter, struct cl
     struct errmsg errmsg;
     struct buf path, body;
     buf_init(&path, PATH_MAX_BYTES);
-    buf_init(&body, 8 * CHAT_TEXT_MAX);
+    buf_init(&body, 8 * (size_t)CHAT_TEXT_MAX);
     client_answer_init(&answer);
     add_path(&path, letter->room);
     buf_add_char(&body, '{');
@@ -279,9 +285,10 @@ static int read_reading(const struct cli *cli, int argc, char *const *argv, stru
         case TAIL_ALL: reading->all = true; break;
         case TAIL_LINES:
             if (!slice_to_u64(slice_from(value), &reading->lines) ||
-                reading->lines > API_MESSAGES_MAX)
+                reading->lines > API_MESSAGES_MAX) {
                 return cli_usage_error(cli, "tail", "--lines '%s': must be 0 to %d", value,
                                        (int)API_MESSAGES_MAX);
+            }
             break;
         case TAIL_OUTPUT:
             reading->is_json = strcmp(value, "json") == 0;
@@ -365,11 +372,12 @@ static int ask_messages(struct client *client, const struct reading *reading, en
     struct buf path;
     buf_init(&path, PATH_MAX_BYTES);
     add_path(&path, reading->room);
-    if (part == PART_NEWEST)
+    if (part == PART_NEWEST) {
         buf_printf(&path, "?limit=%llu", (unsigned long long)reading->lines);
-    else
+    } else {
         buf_printf(&path, "?limit=%d&after=%llu", (int)API_MESSAGES_MAX,
                    (unsigned long long)reading->after);
+    }
     if (part == PART_WAIT) buf_printf(&path, "&wait=%ds", (int)WAIT_S);
     int rv = client_ask(
         client,

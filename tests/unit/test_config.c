@@ -319,6 +319,30 @@ static void a_list_goes_on_in_indented_lines_and_however_long_they_are(void **st
     buf_close(&text);
 }
 
+static void long_remarks_and_blank_lines_are_no_matter(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buf text;
+    buf_init(&text, 8 * 1024);
+    buf_printf(&text, "# %0500d\n%500s\n[chat]\nrate = 3\n  ; %0500d\n%500s\n", 7, "", 7, "");
+    buf_add_char(&text, '\0');
+    assert_loads(fixture, text.at);
+    assert_int_equal(fixture->config.chat.rate, 3);
+    buf_close(&text);
+}
+
+static void an_endless_word_is_too_long(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buf text;
+    buf_init(&text, 8 * 1024);
+    buf_printf(&text, "[log]\nfile = /%0500d\n[nowhere]\na = 1\n", 7);
+    buf_add_char(&text, '\0');
+    assert_error(fixture, text.at, "tea.conf:2: this line is too long\n");
+    assert_non_null(strstr(fixture->errors.at, "tea.conf:4: unknown section [nowhere]\n"));
+    buf_close(&text);
+}
+
 static void an_indented_line_behind_what_is_no_list_is_an_error(void **state)
 {
     struct fixture *fixture = *state;
@@ -450,6 +474,8 @@ int main(void)
         TEST(a_missing_file_is_an_error_when_it_was_named),
         TEST(a_variable_that_nobody_knows_is_a_warning),
         TEST(a_list_goes_on_in_indented_lines_and_however_long_they_are),
+        TEST(long_remarks_and_blank_lines_are_no_matter),
+        TEST(an_endless_word_is_too_long),
         TEST(an_indented_line_behind_what_is_no_list_is_an_error),
         TEST(remarks_ends_of_lines_and_byte_order_marks_are_no_matter),
         TEST(peers_name_this_node),
