@@ -1,9 +1,13 @@
+/* Longer than 500 lines because struct live_host is one door with fourteen functions; what is long in
+ * itself stands behind it: commands, older, rooms.
+ */
 #include "app/viewers.h"
 
 #include <uthash.h>
 #include <utlist.h>
 
 #include "app/commands.h"
+#include "app/older.h"
 #include "app/rooms.h"
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -367,106 +371,40 @@ void viewers_applied(struct viewers *viewers, const struct command_id *id, uint6
 
 /* ---- history ---- */
 
-struct history { /* one page of older messages, on its way from the store */
+struct history { /* a view that asked for older messages */
+    struct older older;
     struct viewers *viewers;
     uint64_t viewer;
     struct live_ref ref;
-    uint64_t before_number, before_seq; /* the second 0 until it is known */
-    char room[ROOM_MAX];
-    uint8_t room_len;
-    size_t count;
-    struct message messages[PAGE_MESSAGES];
 };
 
-/* Nothing read says nothing of the start: the store may be busy, or lag behind the tail. */
-static void inform_history(struct viewer *viewer, const struct history *history)
+static void on_older(struct older *older)
 {
-    size_t count = history->count;
-    uint64_t oldest = count == 0 ? history->before_seq : history->messages[count - 1].event.seq;
-    struct live_info info = {.kind = LIVE_HISTORY,
-                             .messages = history->messages,
-                             .messages_count = count,
-                             .reached_start = oldest == 1};
-    live_inform(viewer->live, &history->ref, &info);
-}
-
-/* Each message must stand directly below the one before: what is not in the store yet is a hole. */
-static bool take_older(void *owner, const struct message_sent *event, struct slice bytes)
-{
-    struct history *history = owner;
-    struct message *message = &history->messages[history->count];
-    if (event->seq + history->count + 1 != history->before_seq) return false;
-    message->bytes = shared_copy(bytes);
-    if (event_decode(&message->event, shared_slice(message->bytes), NULL) != 0) {
-        shared_unref(message->bytes);
-        return false;
-    }
-    return ++history->count < PAGE_MESSAGES;
-}
-
-static void read_history(void *owner, struct event_reader *reader, int status)
-{
-    struct history *history = owner;
-    struct slice room = slice_make(history->room, history->room_len);
-    struct message_sent event;
-    if (status != 0) return;
-    if (history->before_seq == 0) {
-        if (event_reader_get(reader, history->before_number, &event, NULL) != 0) return;
-        if (!slice_equal(event.room, room)) return;
-        history->before_seq = event.seq;
-    }
-    if (history->before_seq <= 1) return;
-    event_reader_room_before(reader, room, history->before_seq, PAGE_MESSAGES, take_older, history);
-}
-
-static void history_read(void *owner)
-{
-    struct history *history = owner;
+    struct history *history = (struct history *)older;
     struct viewer *viewer = find_viewer(history->viewers, history->viewer);
-    if (viewer != NULL) inform_history(viewer, history);
-    for (size_t i = 0; i < history->count; i++)
-        shared_unref(history->messages[i].bytes);
+    struct live_info info = {.kind = LIVE_HISTORY,
+                             .messages = older->messages,
+                             .messages_count = older->count,
+                             .reached_start = older_reached_start(older)};
+    if (viewer != NULL) live_inform(viewer->live, &history->ref, &info);
     mem_free(history);
-}
-
-/* The place of a number in a tail, or its count. */
-static size_t place_of(const struct room_tail *tail, uint64_t number)
-{
-    size_t place = 0;
-    while (place < tail->count && room_tail_at(tail, place)->event.number != number)
-        place++;
-    return place;
 }
 
 static void host_history(void *owner, struct live *live, const struct live_ref *ref,
                          uint64_t before_number)
 {
     struct viewers *viewers = owner;
-    struct viewer *viewer = live->host_data;
+    const struct viewer *viewer = live->host_data;
     struct history *history = mem_new(sizeof *history);
-    *history = (struct history){.viewers = viewers,
+    *history = (struct history){.older = {.thread = viewers->thread,
+                                          .room_len = live->address.room_len,
+                                          .before_number = before_number,
+                                          .on_read = on_older},
+                                .viewers = viewers,
                                 .viewer = viewer->id,
-                                .ref = *ref,
-                                .before_number = before_number,
-                                .room_len = live->address.room_len};
-    memcpy(history->room, live->address.room, live->address.room_len);
-
-    const struct room_tail *tail = room_tail_of(viewer->waiter.room);
-    size_t place = place_of(tail, before_number);
-    bool is_in_tail = place < tail->count;
-    if (is_in_tail) history->before_seq = room_tail_at(tail, place)->event.seq;
-    if (is_in_tail && (place > 0 || room_tail_whole(tail))) {
-        while (place > 0 && history->count < PAGE_MESSAGES) {
-            struct message *message = &history->messages[history->count++];
-            *message = *room_tail_at(tail, --place);
-            shared_ref(message->bytes);
-        }
-        chores_later(web_thread_chores(viewers->thread), 0, history_read, history);
-        return;
-    }
-    if (chores_read(web_thread_chores(viewers->thread), read_history, history_read, history) != 0)
-        chores_later(web_thread_chores(viewers->thread), 0, history_read,
-                     history); /* busy: nothing older now, and the page asks again */
+                                .ref = *ref};
+    memcpy(history->older.room, live->address.room, live->address.room_len);
+    older_read(&history->older, room_tail_of(viewer->waiter.room));
 }
 
 /* ---- the rest of what a page may ask for ---- */

@@ -3,7 +3,8 @@
  *
  * It is made of rooms in one floor: web_thread (the loop, mail, sockets), site (pages, forms, the
  * upgrade), api (programs), rooms (shown rooms and their topics), commands (to the domain thread and
- * back), viewers (what the engine asks of its thread). None of them knows another thread but by mail.
+ * back), viewers (what the engine asks of its thread), older (pages of older messages). None of them knows
+ * another thread but by mail.
  */
 #pragma once
 #include <uv.h>
