@@ -14,6 +14,8 @@ struct barrier {
     unsigned election_timeout_ms;
     uint64_t last_id;
     struct barrier_request *requests;
+    size_t aimed;                     /* requests that know their target */
+    uint64_t due_ms;                  /* no request asks before this */
     struct barrier_waiter *waiting;   /* for the next barrier */
     struct barrier_waiter *in_flight; /* for the one that was appended */
     size_t waiting_count;
@@ -22,6 +24,7 @@ struct barrier {
 static void answer(struct barrier *barrier, struct barrier_request *request, int status)
 {
     DL_DELETE(barrier->requests, request);
+    if (request->target != 0) barrier->aimed--;
     request->on_barrier(request, status);
 }
 
@@ -59,18 +62,25 @@ void barrier_add(struct barrier *barrier, struct barrier_request *request, uint6
     request->target = 0;
     request->deadline_ms = now_ms + BARRIER_DEADLINE_MS;
     request->again_ms = 0;
+    barrier->due_ms = 0;
     DL_APPEND(barrier->requests, request);
 }
 
 void barrier_flush(struct barrier *barrier, bool has_leader, uint64_t now_ms)
 {
-    struct barrier_request *request, *next;
-    if (!has_leader) return;
-    DL_FOREACH_SAFE(barrier->requests, request, next) {
-        if (request->target != 0 || now_ms < request->again_ms) continue;
-        request->again_ms = now_ms + barrier->election_timeout_ms * 3 / 2;
-        barrier->handler.ask(barrier->handler.owner, request->id);
+    struct barrier_request *request;
+    uint64_t newest = 0;
+    if (!has_leader || barrier->requests == NULL || now_ms < barrier->due_ms) return;
+    barrier->due_ms = UINT64_MAX;
+    DL_FOREACH(barrier->requests, request) {
+        if (request->target != 0) continue;
+        if (now_ms >= request->again_ms) {
+            request->again_ms = now_ms + barrier->election_timeout_ms * 3 / 2;
+            newest = request->id; /* the ids rise */
+        }
+        if (request->again_ms < barrier->due_ms) barrier->due_ms = request->again_ms;
     }
+    if (newest != 0) barrier->handler.ask(barrier->handler.owner, newest);
 }
 
 void barrier_tick(struct barrier *barrier, bool has_leader, uint64_t now_ms)
@@ -85,6 +95,7 @@ void barrier_tick(struct barrier *barrier, bool has_leader, uint64_t now_ms)
 void barrier_leader_changed(struct barrier *barrier)
 {
     struct barrier_request *request;
+    barrier->due_ms = 0;
     DL_FOREACH(barrier->requests, request) {
         request->again_ms = 0;
     }
@@ -94,9 +105,10 @@ void barrier_replied(struct barrier *barrier, uint64_t id, uint64_t index, uint6
 {
     struct barrier_request *request;
     DL_FOREACH(barrier->requests, request) {
-        if (request->id != id) continue;
+        if (request->id > id) break; /* came after it was asked */
+        if (request->target != 0) continue;
         request->target = index;
-        break;
+        barrier->aimed += index != 0;
     }
     barrier_applied(barrier, applied);
 }
@@ -104,6 +116,7 @@ void barrier_replied(struct barrier *barrier, uint64_t id, uint64_t index, uint6
 void barrier_applied(struct barrier *barrier, uint64_t applied)
 {
     struct barrier_request *request, *next;
+    if (barrier->aimed == 0) return;
     DL_FOREACH_SAFE(barrier->requests, request, next) {
         if (request->target != 0 && request->target <= applied) answer(barrier, request, 0);
     }

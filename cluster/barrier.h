@@ -4,6 +4,8 @@
  * log, appends a barrier of raft's behind it, and when that is committed, which no leader that was
  * deposed without knowing it can do, answers with its last index. The asker waits until it has applied
  * that much. Asks that come while a barrier is on its way share the next one.
+ * One question stands for all requests that the asker had by then: ten thousand pages that come back
+ * at once ask one.
  *
  * It is sent again after 1.5 election timeouts and when the leader changes; after
  * BARRIER_DEADLINE_MS the answer is ERR_TIMEOUT, or ERR_NO_LEADER when there is none.
@@ -35,7 +37,7 @@ void barrier_add(struct barrier *barrier, struct barrier_request *request, uint6
 void barrier_flush(struct barrier *barrier, bool has_leader, uint64_t now_ms);
 void barrier_tick(struct barrier *barrier, bool has_leader, uint64_t now_ms);
 void barrier_leader_changed(struct barrier *barrier);
-/* The leader had applied up to `index`. */
+/* The leader had applied up to `index`: for the request `id` and all before it. */
 void barrier_replied(struct barrier *barrier, uint64_t id, uint64_t index, uint64_t applied);
 /* This node has applied up to here. */
 void barrier_applied(struct barrier *barrier, uint64_t applied);
