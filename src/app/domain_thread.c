@@ -39,6 +39,7 @@ struct domain_thread {
     struct loop_delay delay;
     uv_sem_t quiet;
     bool is_quiet;
+    bool was_ready; /* as the log was told */
 
     const struct config *config;
     struct data_dir *dir;
@@ -214,6 +215,20 @@ static void take_command(struct domain_thread *domain, struct command_mail *mail
 
 /* ---- how things stand ---- */
 
+static void log_ready(struct domain_thread *domain, const struct snapshot *snapshot)
+{
+    if (snapshot->ready == domain->was_ready) return;
+    domain->was_ready = snapshot->ready;
+    if (snapshot->ready)
+        log_info("ready", "http=%s role=%s number=%" PRIu64 " uptime_ms=%" PRIu64, snapshot->http,
+                 snapshot->cluster.is_leader ? "leader" : "follower", snapshot->events,
+                 snapshot->uptime_ms);
+    else if (!snapshot->draining)
+        log_warn("not ready", "leader=%s behind=%" PRIu64,
+                 snapshot->cluster.leader[0] == '\0' ? "-" : snapshot->cluster.leader,
+                 snapshot->cluster.behind);
+}
+
 static void tell_snapshot(struct domain_thread *domain)
 {
     if (domain->web_count == 0 || domain->node == NULL) return;
@@ -226,6 +241,7 @@ static void tell_snapshot(struct domain_thread *domain)
                                    .now_ms = uv_now(&domain->loop),
                                    .wall_ms = clock_wall_ms()};
     struct snapshot *snapshot = snapshot_make(&input);
+    log_ready(domain, snapshot);
     for (int i = 0; i < domain->web_count; i++) {
         struct snapshot_mail *mail = mem_new(sizeof *mail);
         mail->mail.kind = MAIL_SNAPSHOT;
