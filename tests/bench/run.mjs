@@ -258,7 +258,7 @@ function table(results) {
   for (const result of results) {
     rows.push([result.id, `${result.what} (node ${short(result.node_cores)}, generator ${short(result.generator_cores)} cores)`, '', '', '', '', '', '']);
     for (const row of result.figures) {
-      rows.push(['', `  ${row.says}`, short(row.median), `${short(row.min)} to ${short(row.max)}`,
+      rows.push(['', `  ${row.says}`, short(row.median), row.min === null ? '' : `${short(row.min)} to ${short(row.max)}`,
         row.goal === null ? '' : `${row.more ? '>=' : '<='} ${short(row.goal)}`, row.ratio ? short(row.ratio) : '',
         row.limit ? short(row.limit) : '', row.of_limit ? short(row.of_limit) : '']);
     }
@@ -286,6 +286,11 @@ function choose(names) {
   });
 }
 
+for (const program of [process.env.LIVETEA_BIN, loadProgram, limitProgram]) {
+  if (fs.existsSync(program)) continue;
+  say(`bench: ${program} is not there; is the build complete?`);
+  process.exit(1);
+}
 const repeats = Number(process.env.LIVETEA_REPEATS ?? 3);
 const chosen = [...new Set(choose(process.argv.slice(2)))];
 const started = performance.now();
