@@ -28,6 +28,14 @@ struct outgoing { /* events of the running entry, for one receiver */
     size_t count, size;
 };
 
+struct disk_look { /* how full the disk is, asked on the pool: a hung one shall not hold up raft */
+    uv_work_t work;
+    const struct data_dir *dir;
+    struct vitals *vitals;
+    bool is_running;
+    uint64_t raft_bytes, free_bytes;
+};
+
 struct domain_thread {
     uv_thread_t thread;
     uv_loop_t loop;
@@ -50,6 +58,7 @@ struct domain_thread {
     struct node *node; /* NULL once stopped */
     struct tails *tails;
     struct vitals vitals;
+    struct disk_look disk;
 
     bool in_entry;
     struct outgoing to_store, to_web[VITALS_THREADS_MAX];
@@ -251,6 +260,34 @@ static void tell_snapshot(struct domain_thread *domain)
     snapshot_unref(snapshot);
 }
 
+static void on_disk_pool(uv_work_t *work)
+{
+    struct disk_look *disk = work->data;
+    disk->raft_bytes = data_dir_used_bytes(disk->dir, "raft");
+    disk->free_bytes = data_dir_free_bytes(disk->dir);
+}
+
+static void on_disk_looked(uv_work_t *work, int status)
+{
+    struct disk_look *disk = work->data;
+    disk->is_running = false;
+    if (status != 0) return;
+    disk->vitals->raft_bytes = disk->raft_bytes;
+    disk->vitals->free_bytes = disk->free_bytes;
+}
+
+static void look_at_disk(struct domain_thread *domain)
+{
+    struct disk_look *disk = &domain->disk;
+    if (disk->is_running) return;
+    disk->work.data = disk;
+    disk->dir = domain->dir;
+    disk->vitals = &domain->vitals;
+    int rv = uv_queue_work(&domain->loop, &disk->work, on_disk_pool, on_disk_looked);
+    assert(rv == 0);
+    disk->is_running = true;
+}
+
 static void on_second(uv_timer_t *timer)
 {
     struct domain_thread *domain = timer->data;
@@ -261,10 +298,7 @@ static void on_second(uv_timer_t *timer)
 
     node_status(domain->node, &cluster);
     vitals_tick(vitals, &cluster, domain->chat.number);
-    if (vitals->seconds % 10 == 1) {
-        vitals->raft_bytes = data_dir_used_bytes(domain->dir, "raft");
-        vitals->free_bytes = data_dir_free_bytes(domain->dir);
-    }
+    if (vitals->seconds % 10 == 1) look_at_disk(domain);
     vitals_web(vitals, &web);
     node_set_browsers(domain->node, web.conn.websockets,
                       vitals->history_bytes + vitals->raft_bytes);
