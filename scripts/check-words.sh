@@ -10,6 +10,7 @@ rules='
 (rand|srand|random|srandom|drand48)[[:space:]]*\( | - | base/crypto has random bytes
 (time|gettimeofday|localtime|gmtime)[[:space:]]*\( | src/base/clock.c | what time it is, base/clock says
 (malloc|calloc|realloc|free|strdup|strndup|asprintf)[[:space:]]*\( | src/base/mem.c src/tools/* | base/mem gives memory or ends the process
+(ctime|asctime|gethostbyname|getpwnam|getgrnam|inet_ntoa|setlocale|setenv|putenv|unsetenv)[[:space:]]*\( | src/app/config_commands.c | is not safe while other threads run
 (volatile|_Atomic|stdatomic|uv_mutex_t|uv_mutex_[a-z]+|pthread_mutex_t|uv_rwlock_t|uv_cond_t)([^a-z_]|$) | src/base/shared.* src/base/mailbox.* src/base/log.c | threads share by base/shared and base/mailbox only
 goto[[:space:]]+([^f]|f[^a]|fa[^i]|fai[^l]|fail[^;[:space:]]) | - | the one label is fail
 NDEBUG | - | asserts stay on in every build

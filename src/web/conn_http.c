@@ -50,14 +50,12 @@ void conn_answer_end(struct conn *conn, struct shared *head, struct shared *body
 /* An answer of our own, the last one of the connection. */
 void conn_refuse(struct conn *conn, int status, enum conn_end end)
 {
-    struct slice headers = {NULL, 0};
     struct buf lines;
-
     buf_init(&lines, 256);
     if (status == 405) buf_printf(&lines, "Allow: %s\r\n", ALLOWED);
     if (status == 426) buf_printf(&lines, "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n");
     if (status == 503) buf_printf(&lines, "Retry-After: 1\r\n");
-    headers = buf_slice(&lines);
+    struct slice headers = buf_slice(&lines);
     if (conn->phase != PHASE_ANSWER) {
         conn_begin_answer(conn, &(struct http_request){.method = HTTP_METHOD_GET});
     }
