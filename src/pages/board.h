@@ -48,10 +48,10 @@ struct board_event {
 enum board_health { BOARD_OK, BOARD_DEGRADED, BOARD_ELECTING, BOARD_NO_MAJORITY };
 
 struct board {
-    uint64_t version;     /* rises with each board of this process */
-    int64_t made_at_ms;   /* wall clock */
-    uint64_t number;      /* events applied here */
-    uint64_t behind;      /* events to go while this node is catching up; else 0 */
+    uint64_t version;   /* rises with each board of this process */
+    int64_t made_at_ms; /* wall clock */
+    uint64_t number;    /* events applied here */
+    uint64_t behind;    /* events to go while this node is catching up; else 0 */
     enum board_health health;
     char sentence[BOARD_SENTENCE_MAX]; /* "All 3 nodes are up. Any one may fail." */
     char leader[NODE_NAME_MAX + 1];    /* empty: none */
@@ -71,8 +71,7 @@ struct board {
  * by field: it may be shorter than struct board. */
 static inline struct shared *board_new(size_t people_count)
 {
-    return shared_new(offsetof(struct board, people) +
-                      people_count * sizeof(struct board_person));
+    return shared_new(offsetof(struct board, people) + people_count * sizeof(struct board_person));
 }
 
 /* shared_new's bytes are aligned for any type. */

@@ -84,15 +84,9 @@ static void what_the_page_says_of_itself_is_kept(void **state)
 
 static void a_time_zone_that_nobody_lives_in_is_none(void **state)
 {
-    static const char *const params[] = {"{\"tz\":841}",
-                                         "{\"tz\":-721}",
-                                         "{\"tz\":1e300}",
-                                         "{\"tz\":\"60\"}",
-                                         "{\"tz\":null}",
-                                         "{\"tz\":60.5}",
-                                         "{\"tz\":61}",
-                                         "{\"tz\":-209}",
-                                         "[]"};
+    static const char *const params[] = {"{\"tz\":841}",    "{\"tz\":-721}", "{\"tz\":1e300}",
+                                         "{\"tz\":\"60\"}", "{\"tz\":null}", "{\"tz\":60.5}",
+                                         "{\"tz\":61}",     "{\"tz\":-209}", "[]"};
     (void)state;
     for (size_t i = 0; i < sizeof params / sizeof *params; i++) {
         join_with("4", "http://h/lobby", params[i]);
