@@ -29,6 +29,7 @@
  *   gap        a node whose history lacks events below its log asks for no votes before five election
  *              timeouts without a leader, declines to be handed leadership, and takes no entries when
  *              too much waits for the missing ones
+ *              (the machine makes no snapshots yet: until then held and gap only happen in tests)
  *   prompt     nobody waits for a heartbeat: see below
  *
  * A lone message in a quiet room would wait for the library's clock, the heartbeat, two times over: for

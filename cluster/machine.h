@@ -8,7 +8,7 @@
  * apply never fails, for the library would stand still without a word. An entry that cannot be read
  * is the same on every node: it counts as one without commands, and is logged as an error.
  *
- * There are no snapshots of ours yet (cluster/manifest): raft is told to ask for none, and is answered
+ * There are no snapshots of ours yet: raft is told to ask for none, and is answered
  * RAFT_BUSY if it does. One made by a newer Live Tea ends the process: it stands for history that we
  * cannot fetch.
  *

@@ -1,3 +1,6 @@
+/* Longer than 500 lines because it is a whole life, from start to stop; what a node does meanwhile is in
+ * node_raft.c, node_frames.c and status.c.
+ */
 #include "cluster/node.h"
 
 #include <assert.h>
@@ -136,9 +139,10 @@ static void form(struct node *node)
     }
     if (step == FORM_TOO_LATE) {
         errmsg_set(&errmsg,
-                   "%s is part of a cluster that has begun already, and %s is empty: on another "
-                   "node, remove this one (livetea members remove %s), then join it again",
-                   waits_for, dir->path, node->options.name);
+                   "%s is part of a cluster that has begun already, and %s is empty: a member that "
+                   "has lost its data must not vote again. Bring the directory back from where it "
+                   "was (docs/operations.md)",
+                   waits_for, dir->path);
         node_fatal(node, 3, errmsg.text);
     }
     if (step != FORM_BOOTSTRAP) return;
@@ -387,7 +391,8 @@ static int check_options(const struct node_options *options, struct errmsg *errm
         return ERR_CONFIG;
     }
     if (options->heartbeat_ms == 0 || options->heartbeat_ms >= options->election_timeout_ms) {
-        errmsg_set(errmsg, "cluster.heartbeat (%u ms) must be less than cluster.election (%u ms)",
+        errmsg_set(errmsg,
+                   "cluster.heartbeat (%u ms) must be less than cluster.election_timeout (%u ms)",
                    options->heartbeat_ms, options->election_timeout_ms);
         return ERR_CONFIG;
     }

@@ -7,11 +7,6 @@
 
 enum { FORWARD_FRAME_BYTES = 512 * 1024, FORWARD_COMMANDS_MAX = 4096, COMMAND_BYTES_MIN = 40 };
 
-static struct slice finish(struct buf *buf)
-{
-    return buf_slice(buf);
-}
-
 /* ---- forming ---- */
 
 void node_tell_form(struct node *node, uint64_t to, bool wants_answer)
@@ -19,7 +14,7 @@ void node_tell_form(struct node *node, uint64_t to, bool wants_answer)
     buf_reset(&node->scratch);
     wire_put_u8(&node->scratch, (uint8_t)node->options.dir->state);
     wire_put_u8(&node->scratch, wants_answer ? 1 : 0);
-    rpc_send(node->rpc, to, RPC_FORM, 0, finish(&node->scratch));
+    rpc_send(node->rpc, to, RPC_FORM, 0, buf_slice(&node->scratch));
 }
 
 static int on_form(struct node *node, const struct rpc_frame *frame)
@@ -65,7 +60,7 @@ void node_beat(struct node *node)
         const struct neighbour *to = &node->beats.neighbours[i];
         buf_reset(&node->scratch);
         beat_encode(&node->scratch, &mine, to, clock_ns());
-        rpc_send(node->rpc, to->id, RPC_BEAT, 0, finish(&node->scratch));
+        rpc_send(node->rpc, to->id, RPC_BEAT, 0, buf_slice(&node->scratch));
     }
 }
 
@@ -88,7 +83,7 @@ void node_presence_tell(struct node *node)
     buf_reset(&node->scratch);
     if (!presence_tell(node->presence, &node->scratch, clock_ms())) return;
     if (node->scratch.overflowed) return;
-    rpc_send_all(node->rpc, RPC_PRESENCE, 0, finish(&node->scratch));
+    rpc_send_all(node->rpc, RPC_PRESENCE, 0, buf_slice(&node->scratch));
 }
 
 /* ---- commands ---- */
@@ -98,7 +93,7 @@ void node_flush_commands(void *owner)
     struct node *node = owner;
     if (node->frame_commands == 0) return;
     little_store(node->frame.at, node->frame_commands, 4);
-    rpc_send(node->rpc, node->leader, RPC_FORWARD, 0, finish(&node->frame));
+    rpc_send(node->rpc, node->leader, RPC_FORWARD, 0, buf_slice(&node->frame));
     node->frame_commands = 0;
     buf_reset(&node->frame);
 }
@@ -151,7 +146,7 @@ void node_refuse(void *owner, const struct proposal *proposal, enum chat_refusal
     wire_put_u8(buf, (uint8_t)refusal);
     wire_put_u32(buf, wait_ms);
     wire_put_u8(buf, proposal->came_retried ? 1 : 0);
-    rpc_send(node->rpc, proposal->origin, RPC_REFUSED, 0, finish(buf));
+    rpc_send(node->rpc, proposal->origin, RPC_REFUSED, 0, buf_slice(buf));
 }
 
 static int on_refused(struct node *node, const struct rpc_frame *frame)
@@ -193,7 +188,7 @@ void node_reply_barrier(void *owner, uint64_t to, uint64_t id)
     buf_reset(&node->scratch);
     wire_put_u64(&node->scratch, node->options.chat->number);
     wire_put_u64(&node->scratch, index);
-    rpc_send(node->rpc, to, RPC_BARRIER_REPLY, id, finish(&node->scratch));
+    rpc_send(node->rpc, to, RPC_BARRIER_REPLY, id, buf_slice(&node->scratch));
 }
 
 static int on_barrier(struct node *node, const struct rpc_frame *frame)

@@ -256,9 +256,9 @@ static void check_log(struct node *node)
     if (last > 0 && last >= mark) return;
     snprintf(sentence, sizeof sentence,
              "the raft log in %s/raft ends at entry %" PRIu64 " but had acknowledged %" PRIu64
-             ": this node has forgotten its promises. Remove it on another node (livetea members "
-             "remove %s), empty the directory, and join it again",
-             node->options.dir->path, last, mark, node->options.name);
+             ": this node has forgotten its promises and must not vote. Bring the directory back "
+             "from where it was (docs/operations.md)",
+             node->options.dir->path, last, mark);
     node_fatal(node, 3, sentence);
 }
 

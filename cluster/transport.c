@@ -1,3 +1,6 @@
+/* Longer than 500 lines because both sides of the handshake are here, and both users of it, raft and rpc:
+ * they share its states and its end.
+ */
 #include "cluster/transport.h"
 
 #include <assert.h>

@@ -1,3 +1,6 @@
+/* Longer than 500 lines because it is one table of answers with the words of each; a room's messages,
+ * the status and the metrics, which have a shape of their own, are in files of theirs.
+ */
 #include "app/api.h"
 
 #include <inttypes.h>

@@ -134,7 +134,7 @@ const struct cli_command serve_command = {
     .arguments = "[-c FILE] [--SECTION-KEY VALUE ...]",
     .summary = "runs a node",
     .help = "SIGTERM and SIGINT drain, then stop; the second one stops at once. SIGHUP reads the\n"
-            "secret and the log level again, SIGUSR1 logs a status block.\n"
+            "log level again, SIGUSR1 logs a status line.\n"
             "Exit: 0 stopped as asked, 1 failed while running, 2 bad configuration, 3 data not\n"
             "usable, 4 cannot bind an address.",
     .more_help = settings_help,
@@ -212,9 +212,8 @@ const struct cli_command gen_secret_command = {
     .summary = "prints 32 random bytes, base64",
     .help =
         "Keep it in a file that only the node can read: (umask 077; livetea gen-secret > FILE).\n"
-        "To change a cluster's secret, put the new one behind the old one in the file on every "
-        "node\n"
-        "and start each again, then before it, and start each again; remove the old line later.",
+        "To change a cluster's secret, put the new one in a line before the old one, in the file\n"
+        "of every node, and start all of them again in one go; remove the old line later.",
     .run = run_gen_secret};
 
 static int run_version(const struct cli *cli, int argc, char *const *argv)

@@ -8,7 +8,13 @@
 #include "base/mem.h"
 #include "pages/pages.h"
 
-enum { LINGER_MS = 10 * 1000 }; /* a room that nobody wants is kept so long */
+enum {
+    LINGER_MS = 10 * 1000,       /* a room that nobody wants is kept so long */
+    FRESH_BYTES_MAX = 128 * 1024 /* of messages that go out as one diff, and the last of them */
+};
+
+static_assert((FRESH_BYTES_MAX + CHAT_TEXT_MAX) * 8 < RESPONSE_MAX,
+              "escaped and marked up they fit");
 
 struct offset_topic { /* one topic for each time zone offset in use */
     struct topic topic;
@@ -25,6 +31,7 @@ struct room {
     struct room_waiter *waiters;
     uint64_t idle_since_ms; /* 0: somebody is in it */
     uint64_t applied_ns;    /* of the newest event that has not gone out yet */
+    size_t fresh_bytes;     /* of all that have not */
     struct room *next_dirty;
     UT_hash_handle hh;
 };
@@ -55,11 +62,10 @@ static struct offset_topic *find_topic(struct offset_topic *topics, int16_t offs
     return topic;
 }
 
-static struct offset_topic *new_topic(struct rooms *rooms, struct offset_topic **topics,
-                                      const struct view *view, int16_t offset_minutes, void *shared)
+static struct offset_topic *new_topic(struct offset_topic **topics, const struct view *view,
+                                      int16_t offset_minutes, void *shared)
 {
     struct offset_topic *topic = mem_new(sizeof *topic);
-    (void)rooms;
     topic->offset_minutes = offset_minutes;
     topic_init(&topic->topic, view, shared);
     DL_APPEND(*topics, topic);
@@ -102,7 +108,7 @@ struct topic *room_topic(struct rooms *rooms, struct room *room, int16_t offset_
     const struct board *board = web_thread_board(rooms->thread);
     if (board != NULL) chat_shared_board(shared, board);
     chat_shared_tail(shared, &room->tail, clock_wall_ms());
-    return &new_topic(rooms, &room->topics, &chat_view, offset_minutes, shared)->topic;
+    return &new_topic(&room->topics, &chat_view, offset_minutes, shared)->topic;
 }
 
 struct topic *rooms_home_topic(struct rooms *rooms, int16_t offset_minutes)
@@ -113,7 +119,7 @@ struct topic *rooms_home_topic(struct rooms *rooms, int16_t offset_minutes)
     void *shared = home_shared_new(&options);
     const struct board *board = web_thread_board(rooms->thread);
     if (board != NULL) home_shared_board(shared, board);
-    return &new_topic(rooms, &rooms->home, &home_view, offset_minutes, shared)->topic;
+    return &new_topic(&rooms->home, &home_view, offset_minutes, shared)->topic;
 }
 
 struct topic *rooms_cluster_topic(struct rooms *rooms, int16_t offset_minutes)
@@ -124,7 +130,7 @@ struct topic *rooms_cluster_topic(struct rooms *rooms, int16_t offset_minutes)
     void *shared = cluster_shared_new(&options);
     const struct board *board = web_thread_board(rooms->thread);
     if (board != NULL) cluster_shared_board(shared, board);
-    return &new_topic(rooms, &rooms->cluster, &cluster_view, offset_minutes, shared)->topic;
+    return &new_topic(&rooms->cluster, &cluster_view, offset_minutes, shared)->topic;
 }
 
 static bool broadcast(struct rooms *rooms, struct topic *topic)
@@ -172,12 +178,30 @@ static void free_room(struct rooms *rooms, struct room *room)
     mem_free(room);
 }
 
+/* A waiter's on_ready may make it, or others, leave: each is found anew. */
+static void wake_waiters(struct room *room, int status)
+{
+    for (;;) {
+        struct room_waiter *waiter;
+        DL_FOREACH(room->waiters, waiter)
+            if (!waiter->is_ready) break;
+        if (waiter == NULL) return;
+        waiter->is_ready = true;
+        if (status != 0) {
+            DL_DELETE(room->waiters, waiter);
+            waiter->room = NULL;
+        }
+        waiter->on_ready(waiter, status);
+    }
+}
+
 void rooms_free(struct rooms *rooms)
 {
     struct room *room, *next;
     rooms->dirty = NULL;
     HASH_ITER(hh, rooms->rooms, room, next) {
         room->is_dirty = false;
+        wake_waiters(room, ERR_CLOSED); /* pages whose tail never came: they wait for nobody now */
         free_room(rooms, room);
     }
     free_topics(&rooms->home, home_shared_free);
@@ -252,23 +276,6 @@ size_t rooms_count(const struct rooms *rooms)
 
 /* ---- what comes from the domain thread ---- */
 
-/* A waiter's on_ready may make it, or others, leave: each is found anew. */
-static void wake_waiters(struct room *room, int status)
-{
-    for (;;) {
-        struct room_waiter *waiter;
-        DL_FOREACH(room->waiters, waiter)
-            if (!waiter->is_ready) break;
-        if (waiter == NULL) return;
-        waiter->is_ready = true;
-        if (status != 0) {
-            DL_DELETE(room->waiters, waiter);
-            waiter->room = NULL;
-        }
-        waiter->on_ready(waiter, status);
-    }
-}
-
 void rooms_tail_came(struct rooms *rooms, struct room_mail *mail)
 {
     struct room *room = find_room(rooms, slice_make(mail->room, mail->room_len));
@@ -292,6 +299,25 @@ void rooms_tail_came(struct rooms *rooms, struct room_mail *mail)
     if (room->waiters != NULL) room->idle_since_ms = 0;
 }
 
+static void flush_room(struct rooms *rooms, struct room *room)
+{
+    struct offset_topic *topic;
+    if (room->fresh_bytes == 0) return;
+    room->fresh_bytes = 0;
+    DL_FOREACH(room->topics, topic) {
+        chat_shared_fresh(topic->topic.shared);
+        broadcast(rooms, &topic->topic);
+        chat_shared_settle(topic->topic.shared);
+        topic_stream_changed(&topic->topic);
+    }
+    histogram_add(&web_thread_counters(rooms->thread)->push,
+                  (clock_ns() - room->applied_ns) / 1000);
+
+    struct room_waiter *waiter, *next;
+    DL_FOREACH_SAFE(room->waiters, waiter, next)
+        if (waiter->on_messages != NULL) waiter->on_messages(waiter);
+}
+
 static void take_event(struct rooms *rooms, struct shared *bytes, uint64_t applied_ns)
 {
     struct message_sent event;
@@ -309,33 +335,21 @@ static void take_event(struct rooms *rooms, struct shared *bytes, uint64_t appli
     DL_FOREACH(room->topics, topic)
         chat_shared_add(topic->topic.shared, message, wall_ms);
     room->applied_ns = applied_ns;
-    if (room->is_dirty) return;
-    room->is_dirty = true;
-    room->next_dirty = rooms->dirty;
-    rooms->dirty = room;
+    room->fresh_bytes += bytes->len;
+    if (!room->is_dirty) {
+        room->is_dirty = true;
+        room->next_dirty = rooms->dirty;
+        rooms->dirty = room;
+    }
+    /* After a pause of this thread much comes in one turn, and a diff that does not fit would cost
+     * every reader its page. */
+    if (room->fresh_bytes >= FRESH_BYTES_MAX) flush_room(rooms, room);
 }
 
 void rooms_events_came(struct rooms *rooms, struct events_mail *mail)
 {
     for (size_t i = 0; i < mail->count; i++)
         take_event(rooms, mail->events[i], mail->applied_ns);
-}
-
-static void flush_room(struct rooms *rooms, struct room *room)
-{
-    struct offset_topic *topic;
-    DL_FOREACH(room->topics, topic) {
-        chat_shared_fresh(topic->topic.shared);
-        broadcast(rooms, &topic->topic);
-        chat_shared_settle(topic->topic.shared);
-        topic_stream_changed(&topic->topic);
-    }
-    histogram_add(&web_thread_counters(rooms->thread)->push,
-                  (clock_ns() - room->applied_ns) / 1000);
-
-    struct room_waiter *waiter, *next;
-    DL_FOREACH_SAFE(room->waiters, waiter, next)
-        if (waiter->on_messages != NULL) waiter->on_messages(waiter);
 }
 
 void rooms_flush(struct rooms *rooms)

@@ -243,7 +243,7 @@ const struct setting settings[] = {
      .help = "What browsers call this node. https makes cookies Secure."},
     {"http", "behind_proxy", "BOOL", .kind = SETTING_SWITCH, .fallback = "false",
      .place = offsetof(struct config, http.behind_proxy),
-     .help = "Believe X-Forwarded-For and -Proto; pages carry no list of nodes."},
+     .help = "Believe the last address of X-Forwarded-For; pages carry no list of nodes."},
     {"http", "allowed_origins", "URLS", TEXT_AT(http.allowed_origins), .check = origins_problem,
      .is_list = true, .derived = "the public URLs of all members",
      .help = "More values of Origin that may connect, beside the members' own."},
@@ -251,7 +251,8 @@ const struct setting settings[] = {
      .fallback = "20000",
      .help = "Above it new ones get 503. At most the limit of descriptors, less a reserve."},
     {"http", "max_per_address", "N", COUNT_AT(http.max_per_address, 0, 1000000), .fallback = "200",
-     .help = "Connections of one address; 0 is off."},
+     .help = "WebSockets of one address on each of the threads, and twice as many connections; 0 "
+             "is off."},
     {"http", "send_queue", "SIZE", SIZE_AT(http.send_queue, 512ull << 10, 64ull << 20),
      .fallback = "1MiB",
      .help = "Waiting for one slow browser at most; over it, it is closed and joins again."},
@@ -279,7 +280,8 @@ const struct setting settings[] = {
      .help = "A silent leader is replaced after once to twice that. At least 10 heartbeats; 1s and "
              "100ms across data centres."},
     {"store", "keep_log", "N", COUNT_AT(store.keep_log, 64, 1000000), .fallback = "8192",
-     .help = "A snapshot every so many entries of the log, and as many kept behind it."},
+     .help = "For snapshots of the log, every so many entries; without effect: this version makes "
+             "none."},
     {"store", "map_size", "SIZE", SIZE_AT(store.map_size, 64ull << 20, 16ull << 40),
      .fallback = "64GiB", .help = "Address space for the history, not disk: what it may grow to."},
     {"chat", "message_max", "N", COUNT_AT(chat.message_max, 1, CHAT_TEXT_CODE_POINTS_MAX),

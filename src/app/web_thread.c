@@ -1,3 +1,6 @@
+/* Longer than 500 lines because each of the rooms of this floor asks it for something in a function of a
+ * few lines; what they do with it is theirs.
+ */
 #include "app/web_thread.h"
 
 #include <uthash.h>

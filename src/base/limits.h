@@ -62,9 +62,7 @@ enum {
     CONN_OUT_FRAMES_MAX = 256,   /* and frames */
     CONN_STALLED_MS = 30 * 1000, /* without progress */
     RESPONSE_MAX = 4 * 1024 * 1024,
-    TOPICS_PER_SOCKET_MAX = 4,
     JOINS_PER_TURN_MAX = 64,
-    JOINS_WAITING_MAX = 20000,
     REF_MAX = 32, /* bytes of a ref or join_ref */
     TOPIC_MAX = 64,
     EVENTS_PENDING_MAX = 16, /* of one view: answered later */
@@ -92,11 +90,12 @@ enum {
     GAP_BYTES_MAX = 64 * 1024 * 1024,
     DISK_FREE_LOW = 200 * 1024 * 1024, /* below it a leader hands over */
     DISK_FREE_MIN = 50 * 1024 * 1024,  /* and below that a node ends */
-    CLUSTER_EVENTS_MAX = 50, /* remembered for /cluster */
-    LISTS_EVERY_MS = 1000    /* what changes with every message goes out so often at most */
+    CLUSTER_EVENTS_MAX = 50,           /* remembered for /cluster */
+    LISTS_EVERY_MS = 1000 /* what changes with every message goes out so often at most */
 };
 
-#define STORE_MAP_DEFAULT (UINT64_C(256) << 30) /* bytes of address space for the event store */
+#define STORE_MAP_DEFAULT \
+    (UINT64_C(256) << 30) /* bytes of address space for the event store, where no setting says */
 
 static_assert(WS_MESSAGE_MAX > 3 * CHAT_TEXT_MAX, "each byte may come as %XX");
 static_assert(CONN_OUT_MAX >= 8 * WS_MESSAGE_MAX, "a whole page must fit");

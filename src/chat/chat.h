@@ -56,8 +56,8 @@ enum chat_outcome {               /* of apply, for the taker of the command */
                     CHAT_INVALID  /* nothing that execute would have let pass */
 };
 
-struct chat_room {  /* what the log says of one room; its last message for the lists */
-    char name[192]; /* ROOM_MAX, not NUL-terminated when full */
+struct chat_room {       /* what the log says of one room; its last message for the lists */
+    char name[ROOM_MAX]; /* no NUL */
     uint8_t name_len;
     uint64_t seq;         /* of its last message */
     uint64_t last_number; /* of its last message */

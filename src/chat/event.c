@@ -4,6 +4,9 @@
  * instead: it reserves nothing, each count is checked against what is left by construction, the
  * shape is known beforehand, and it takes a small part of the time. It reads what the packer writes:
  * unsigned and signed integers in any width, booleans, strings, bytes, arrays, maps.
+ *
+ * Longer than 500 lines because the door to msgpack is one file: commands, batches and events are
+ * written and read by the same cursor.
  */
 #include "chat/event.h"
 

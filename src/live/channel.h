@@ -29,7 +29,8 @@ void channel_init(struct channel *channel, const struct live_host *host, void *c
 /* The connection is gone, or going: unmounts. Sends nothing. */
 void channel_close(struct channel *channel);
 
-/* One text message. 0, or the code to close the connection with (1002, 1003, 1008, 1009). */
+/* One text message. 0, or the code to close the connection with: 1002 for what is no frame, 1009 for one that is too
+ * large or too deep. */
 int channel_receive(struct channel *channel, struct slice text);
 
 /* Makes the client rejoin: phx_error. For tests and for a view that lost its way. */

@@ -2,6 +2,9 @@
  * behind it, the title into the root's braces, and what is in scratch is copied once into the bytes
  * that the connection queues. Of a join only what stands around the stream is copied: the stream's
  * bytes are the topic's, the same for all.
+ *
+ * Longer than 500 lines because a view has one life: what it is told, asks for and answers turn on the
+ * same few states.
  */
 #include "live/live.h"
 

@@ -34,6 +34,9 @@
  * of one text: only the innermost block ever has an unfinished one. #line makes the C compiler
  * speak of the template. What is not in the language is an error with its place; then nothing is
  * written and the exit status is 1.
+ *
+ * One file, though longer than 500 lines: a program of the build without parts that another one could
+ * use, read from top to bottom as scanner, expressions, elements, output.
  */
 #include <ctype.h>
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* Longer than 500 lines because the door to llhttp is one file: what is checked before it, what it says,
+ * and what is checked against that belong together; and so does what answers take from requests.
+ */
 #include "web/http.h"
 
 #include <assert.h>
