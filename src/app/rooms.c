@@ -138,6 +138,26 @@ static bool broadcast(struct rooms *rooms, struct topic *topic)
     return topic_broadcast(topic, viewers_host(web_thread_viewers(rooms->thread)), &rooms->scratch);
 }
 
+/* What has come for the room goes out to its readers. */
+static void flush_room(struct rooms *rooms, struct room *room)
+{
+    struct offset_topic *topic;
+    if (room->fresh_bytes == 0) return;
+    room->fresh_bytes = 0;
+    DL_FOREACH(room->topics, topic) {
+        chat_shared_fresh(topic->topic.shared);
+        broadcast(rooms, &topic->topic);
+        chat_shared_settle(topic->topic.shared);
+        topic_stream_changed(&topic->topic);
+    }
+    histogram_add(&web_thread_counters(rooms->thread)->push,
+                  (clock_ns() - room->applied_ns) / 1000);
+
+    struct room_waiter *waiter, *next;
+    DL_FOREACH_SAFE(room->waiters, waiter, next)
+        if (waiter->on_messages != NULL) waiter->on_messages(waiter);
+}
+
 /* ---- opening and leaving ---- */
 
 static struct room *find_room(const struct rooms *rooms, struct slice name)
@@ -214,6 +234,8 @@ void rooms_open(struct rooms *rooms, struct room_waiter *waiter, struct slice na
 {
     struct room *room = find_room(rooms, name);
     if (room == NULL) room = new_room(rooms, name);
+    /* Who joins is shown all there is, and is not to get it a second time at the end of the turn. */
+    flush_room(rooms, room);
     waiter->room = room;
     waiter->is_ready = room->is_ready;
     room->idle_since_ms = 0;
@@ -297,25 +319,6 @@ void rooms_tail_came(struct rooms *rooms, struct room_mail *mail)
     room->idle_since_ms = uv_now(web_thread_loop(rooms->thread));
     wake_waiters(room, 0);
     if (room->waiters != NULL) room->idle_since_ms = 0;
-}
-
-static void flush_room(struct rooms *rooms, struct room *room)
-{
-    struct offset_topic *topic;
-    if (room->fresh_bytes == 0) return;
-    room->fresh_bytes = 0;
-    DL_FOREACH(room->topics, topic) {
-        chat_shared_fresh(topic->topic.shared);
-        broadcast(rooms, &topic->topic);
-        chat_shared_settle(topic->topic.shared);
-        topic_stream_changed(&topic->topic);
-    }
-    histogram_add(&web_thread_counters(rooms->thread)->push,
-                  (clock_ns() - room->applied_ns) / 1000);
-
-    struct room_waiter *waiter, *next;
-    DL_FOREACH_SAFE(room->waiters, waiter, next)
-        if (waiter->on_messages != NULL) waiter->on_messages(waiter);
 }
 
 static void take_event(struct rooms *rooms, struct shared *bytes, uint64_t applied_ns)

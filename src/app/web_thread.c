@@ -507,8 +507,8 @@ void web_thread_join(struct web_thread *thread)
 {
     uv_thread_join(&thread->thread);
     uv_loop_close(&thread->loop);
+    rooms_free(thread->rooms); /* may answer pages that still wait for one */
     site_free(thread->site);
-    rooms_free(thread->rooms);
     viewers_free(thread->viewers);
     chores_free(thread->chores);
     event_reader_close(thread->reader);
