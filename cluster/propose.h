@@ -31,10 +31,11 @@ struct proposal { /* one command with its own copy of the bytes */
     char bytes[];
 };
 
-enum submitted {               /* what became of an entry that was given to raft */
-                 SUBMITTED,    /* taken: propose_done follows */
-                 SUBMIT_LATER, /* not the leader (any more): stays in the queue until propose_drop */
-                 SUBMIT_FULL   /* a majority is short of disk space: refused, busy */
+/* What became of an entry that was given to raft. */
+enum submitted {
+    SUBMITTED,    /* taken: propose_done follows */
+    SUBMIT_LATER, /* not the leader (any more): stays in the queue until propose_drop */
+    SUBMIT_FULL   /* a majority is short of disk space: refused, busy */
 };
 
 struct propose_handler {

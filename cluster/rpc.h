@@ -19,14 +19,15 @@
 
 struct rpc;
 
-enum rpc_type {                    /* request id: the asker's, or 0 */
-                RPC_FORM = 1,      /* my directory's state; answered alike */
-                RPC_BEAT,          /* status, four times a second */
-                RPC_FORWARD,       /* commands, to the leader */
-                RPC_REFUSED,       /* one forwarded command will not be in the log */
-                RPC_BARRIER,       /* to the leader: when is all applied that you have now? */
-                RPC_BARRIER_REPLY, /* up to here; the asker waits until it has applied as much */
-                RPC_PRESENCE       /* who is at this node */
+/* The request id is the asker's, or 0. */
+enum rpc_type {
+    RPC_FORM = 1,      /* my directory's state; answered alike */
+    RPC_BEAT,          /* status, four times a second */
+    RPC_FORWARD,       /* commands, to the leader */
+    RPC_REFUSED,       /* one forwarded command will not be in the log */
+    RPC_BARRIER,       /* to the leader: when is all applied that you have now? */
+    RPC_BARRIER_REPLY, /* up to here; the asker waits until it has applied as much */
+    RPC_PRESENCE       /* who is at this node */
 };
 
 struct rpc_frame {

@@ -48,12 +48,13 @@ enum chat_refusal { CHAT_REFUSAL_TABLE(CHAT_REFUSAL_ENUM) };
 const char *chat_refusal_word(enum chat_refusal refusal);
 const char *chat_refusal_sentence(enum chat_refusal refusal);
 
-enum chat_outcome {               /* of apply, for the taker of the command */
-                    CHAT_APPLIED, /* an event was made */
-                    CHAT_KNOWN,   /* the same command was applied before: its number */
-                    CHAT_USED,    /* the id belongs to another message */
-                    CHAT_RETRY,   /* S lies before the window */
-                    CHAT_INVALID  /* nothing that execute would have let pass */
+/* Of apply, for the taker of the command. */
+enum chat_outcome {
+    CHAT_APPLIED, /* an event was made */
+    CHAT_KNOWN,   /* the same command was applied before: its number */
+    CHAT_USED,    /* the id belongs to another message */
+    CHAT_RETRY,   /* S lies before the window */
+    CHAT_INVALID  /* nothing that execute would have let pass */
 };
 
 struct chat_room {       /* what the log says of one room; its last message for the lists */

@@ -31,14 +31,15 @@
 
 struct conn;
 
-enum conn_end {                    /* why a connection ended; the label of websocket_closed_total */
-                CONN_END_CLIENT,   /* the other side closed, or went away */
-                CONN_END_SLOW,     /* 4000 */
-                CONN_END_PROTOCOL, /* 1002, 1003, 1007, 1008, 1009; bad HTTP */
-                CONN_END_DRAIN,    /* 1012 */
-                CONN_END_IDLE,     /* deadlines, silence */
-                CONN_END_LIMIT,    /* too many */
-                CONN_ENDS
+/* Why a connection ended; the label of websocket_closed_total. */
+enum conn_end {
+    CONN_END_CLIENT,   /* the other side closed, or went away */
+    CONN_END_SLOW,     /* 4000 */
+    CONN_END_PROTOCOL, /* 1002, 1003, 1007, 1008, 1009; bad HTTP */
+    CONN_END_DRAIN,    /* 1012 */
+    CONN_END_IDLE,     /* deadlines, silence */
+    CONN_END_LIMIT,    /* too many */
+    CONN_ENDS
 };
 
 struct conn_counters { /* of one thread; read by it alone */

@@ -69,6 +69,19 @@ static const struct option options[] = {
     {"saturate", no_argument, NULL, OPTION_SATURATE},
     {NULL, 0, NULL, 0}};
 
+struct crowd_plan load_plan(struct load *load, struct browser_calls calls, void *owner)
+{
+    return (struct crowd_plan){.loop = &load->loop,
+                               .places = load->nodes,
+                               .places_count = load->nodes_count,
+                               .rooms = load->rooms,
+                               .count = load->browsers,
+                               .visitors = load->visitors,
+                               .visitors_count = load->people,
+                               .calls = calls,
+                               .owner = owner};
+}
+
 struct spent spent_now(const struct load *load)
 {
     struct spent spent = {.at_s = (double)clock_ns() / 1e9, .own_s = process_own_cpu_s()};

@@ -25,6 +25,9 @@ struct load {
     struct visitor *visitors;
 };
 
+/* The browsers that were asked for, before anything is opened. */
+struct crowd_plan load_plan(struct load *load, struct browser_calls calls, void *owner);
+
 /* Processor time of the nodes and of this process between two moments. */
 struct spent {
     double at_s, nodes_s, own_s;

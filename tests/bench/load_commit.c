@@ -122,15 +122,8 @@ static void run_level(struct commit *commit, size_t in_flight)
 void load_commit(struct load *load)
 {
     static struct commit commit;
-    struct crowd_plan plan = {.loop = &load->loop,
-                              .places = load->nodes,
-                              .places_count = load->nodes_count,
-                              .rooms = load->rooms,
-                              .count = load->browsers,
-                              .visitors = load->visitors,
-                              .visitors_count = load->people,
-                              .calls = {.on_reply = take_reply, .on_closed = lose},
-                              .owner = &commit};
+    struct crowd_plan plan =
+        load_plan(load, (struct browser_calls){.on_reply = take_reply, .on_closed = lose}, &commit);
     commit.load = load;
     buf_init(&commit.text, TEXT_MAX);
     buf_init(&commit.nonce, NONCE_MAX);

@@ -160,16 +160,10 @@ static void print_silences(const struct failover *failover)
 void load_failover(struct load *load)
 {
     static struct failover failover;
-    struct crowd_plan plan = {
-        .loop = &load->loop,
-        .places = load->nodes,
-        .places_count = load->nodes_count,
-        .rooms = load->rooms,
-        .count = load->browsers,
-        .visitors = load->visitors,
-        .visitors_count = load->people,
-        .calls = {.on_live = back_again, .on_reply = take_reply, .on_closed = move_on},
-        .owner = &failover};
+    struct crowd_plan plan = load_plan(
+        load,
+        (struct browser_calls){.on_live = back_again, .on_reply = take_reply, .on_closed = move_on},
+        &failover);
 
     failover.load = load;
     failover.writers = mem_new_array(load->browsers, sizeof *failover.writers);

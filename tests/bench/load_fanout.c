@@ -242,15 +242,8 @@ void load_fanout(struct load *load)
 {
     static struct fanout fanout;
     static struct run run, saturated;
-    struct crowd_plan plan = {.loop = &load->loop,
-                              .places = load->nodes,
-                              .places_count = load->nodes_count,
-                              .rooms = load->rooms,
-                              .count = load->browsers,
-                              .visitors = load->visitors,
-                              .visitors_count = load->people,
-                              .calls = {.on_messages = take_messages},
-                              .owner = &fanout};
+    struct crowd_plan plan =
+        load_plan(load, (struct browser_calls){.on_messages = take_messages}, &fanout);
 
     if (load->rate <= 0 && load->ramp <= 0 && !load->saturate)
         die("one of --rate, --ramp and --saturate must be given");

@@ -73,13 +73,7 @@ static double bytes_each(uint64_t before, uint64_t after, size_t browsers)
 void load_join(struct load *load)
 {
     static struct crowd crowd;
-    struct crowd_plan plan = {.loop = &load->loop,
-                              .places = load->nodes,
-                              .places_count = load->nodes_count,
-                              .rooms = load->rooms,
-                              .count = load->browsers,
-                              .visitors = load->visitors,
-                              .visitors_count = load->people};
+    struct crowd_plan plan = load_plan(load, (struct browser_calls){.on_live = NULL}, NULL);
     struct stage first = {.browsers = 0}, last = {.browsers = 0};
 
     crowd_init(&crowd, &plan);
