@@ -46,7 +46,7 @@ static void respond(struct exchange *exchange, int status, const char *type, str
 static void answer_livez(struct exchange *exchange)
 {
     const struct snapshot *snapshot = web_thread_snapshot(exchange->thread);
-    int64_t age_ms = snapshot == NULL ? 0 : clock_wall_ms() - snapshot->made_at_ms;
+    uint64_t age_ms = snapshot == NULL ? 0 : clock_ms() - snapshot->made_ms;
     if (age_ms > SNAPSHOT_AGE_MAX_MS) {
         respond(exchange, 503, text_type, slice_of("the domain thread is silent\n"));
     } else {

@@ -42,6 +42,7 @@ struct snapshot {
     double messages_per_second;
     /* the node */
     const char *name, *cluster_name, *http, *address, *data_dir; /* live as long as the process */
+    uint64_t made_ms;                                            /* monotonic */
     int64_t made_at_ms, started_at_ms;                           /* wall clock */
     uint64_t uptime_ms;
     int pid;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "app/make_board.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 static void fill_quantiles(const struct snapshot_input *input, struct snapshot *snapshot)
@@ -65,6 +66,7 @@ struct snapshot *snapshot_make(const struct snapshot_input *input)
     snapshot->http = config->http.public_url;
     snapshot->address = config->cluster.advertise;
     snapshot->data_dir = config->node.data_dir;
+    snapshot->made_ms = clock_ms();
     snapshot->made_at_ms = input->wall_ms;
     snapshot->started_at_ms = vitals->started_at_ms;
     snapshot->uptime_ms = input->now_ms - vitals->started_ms;

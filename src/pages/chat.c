@@ -37,7 +37,8 @@ enum {
     CHECK_EVERY_MS = 1000,
     CHECKS_MAX = 4,
     QUIET_MS = 1000,
-    SOON_MS = 20, /* a wake that comes so much early is in time */
+    SOON_MS = 20,            /* a wake that comes so much early is in time */
+    WAIT_MAX_MS = 10 * 1000, /* no time is set further ahead */
     STYLE_MAX = 64 * 1024,
     HINT_MAX = 200
 };
@@ -122,13 +123,16 @@ static void wake_at_next(struct chat_model *model)
         if (times[i] != 0 && (next == 0 || times[i] < next)) next = times[i];
     }
     if (next == 0) return;
-    int64_t now = live_wall_ms(live);
-    live_wake(live, next > now ? (uint32_t)(next - now) : 1);
+    int64_t wait = next - live_wall_ms(live);
+    if (wait > WAIT_MAX_MS) wait = WAIT_MAX_MS;
+    live_wake(live, wait > 0 ? (uint32_t)wait : 1);
 }
 
+/* A time beyond all that is ever set: the clock was put back since. */
 static bool is_due(int64_t *time, int64_t now_ms)
 {
-    if (*time == 0 || *time > now_ms + SOON_MS) return false;
+    bool is_ahead = *time > now_ms + SOON_MS && *time <= now_ms + WAIT_MAX_MS;
+    if (*time == 0 || is_ahead) return false;
     *time = 0;
     return true;
 }

@@ -562,6 +562,22 @@ static void an_unknown_outcome_is_asked_for_until_it_is_known(void **state)
     assert_true(sent_has("\"\"")); /* the hint is gone, too */
 }
 
+static void a_clock_that_is_put_back_holds_up_no_question(void **state)
+{
+    (void)state;
+    join();
+    send_text("hi");
+    answer(LIVE_UNKNOWN, CHAT_ACCEPTED);
+    world.now_ms -= 24 * 3600 * 1000;
+    wake();
+    assert_int_equal(world.checks, 1);
+    checked(LIVE_UNKNOWN);
+    world.now_ms -= 24 * 3600 * 1000;
+    wake();
+    assert_int_equal(world.checks, 2);
+    assert_true(world.wake_ms <= 10 * 1000);
+}
+
 /* ---- the table of liveview-protocol 6.5 ---- */
 
 static void recover(const char *text)
@@ -846,6 +862,7 @@ int main(void)
         TEST(a_refused_message_stays_in_the_box),
         TEST(an_id_that_is_spent_keeps_the_text_under_a_new_one),
         TEST(an_unknown_outcome_is_asked_for_until_it_is_known),
+        TEST(a_clock_that_is_put_back_holds_up_no_question),
         TEST(a_recovered_message_that_was_sent_is_not_put_back),
         TEST(a_recovered_draft_is_put_back_under_its_id),
         TEST(a_late_message_does_not_take_what_was_typed_since),
