@@ -19,8 +19,7 @@ enum {
     PAUSE_MS = 500,     /* a tick that is later than that: the process was stopped */
     HAND_OVER_MS = 500, /* for commands that wait, after leadership was handed over */
     UNHEARD_MS = 5000,  /* after our start: one that was never heard is not missed before */
-    DISK_EVERY_MS = 1000,
-    LEVEL_SLACK = 256 /* entries that a node which was level may be behind and still is */
+    LEVEL_SLACK = 256   /* entries that a node which was level may be behind and still is */
 };
 
 /* ---- telling ---- */
@@ -181,29 +180,6 @@ static void look_for_silence(struct node *node, uint64_t now_ms)
     }
 }
 
-/* raft goes on in memory while the disk is full, and memory is not endless: a leader gives its part
- * away in time, and before the very end every node stops. */
-static void look_at_disk(struct node *node, uint64_t now_ms)
-{
-    if (now_ms - node->disk_looked_ms < DISK_EVERY_MS) return;
-    node->disk_looked_ms = now_ms;
-    uint64_t free_bytes = data_dir_free_bytes(node->options.dir);
-    if (free_bytes < DISK_FREE_MIN) {
-        char sentence[512];
-        snprintf(sentence, sizeof sentence, "the disk of %s is full: %" PRIu64 " MiB are left",
-                 node->options.dir->path, free_bytes >> 20);
-        node_fatal(node, 1, sentence);
-    }
-    bool is_low = free_bytes < DISK_FREE_LOW;
-    if (is_low && !node->is_disk_low) {
-        log_error("disk nearly full", "path=%s free_mib=%" PRIu64, node->options.dir->path,
-                  free_bytes >> 20);
-    }
-    /* Once: the others may have no more room than we. */
-    if (is_low && !node->is_disk_low && node->is_leading) begin_transfer(node, 0);
-    node->is_disk_low = is_low;
-}
-
 static void look_whether_level(struct node *node)
 {
     bool is_level = node_is_level(node, node->was_level ? LEVEL_SLACK : 0);
@@ -220,7 +196,6 @@ static void tick_running(struct node *node, uint64_t now_ms)
     presence_expire(node->presence, now_ms);
     node_presence_tell(node);
     look_for_silence(node, now_ms);
-    look_at_disk(node, now_ms);
     look_whether_level(node);
     if (now_ms - node->beat_ms < BEAT_EVERY_MS) return;
     node->beat_ms = now_ms;
@@ -526,6 +501,25 @@ void node_set_browsers(struct node *node, uint64_t browsers, uint64_t disk_bytes
 {
     node->browsers = browsers;
     node->disk_bytes = disk_bytes;
+}
+
+void node_disk(struct node *node, uint64_t free_bytes)
+{
+    if (node->phase != NODE_RUNNING) return;
+    if (free_bytes < DISK_FREE_MIN) {
+        char sentence[512];
+        snprintf(sentence, sizeof sentence, "the disk of %s is full: %" PRIu64 " MiB are left",
+                 node->options.dir->path, free_bytes >> 20);
+        node_fatal(node, 1, sentence);
+    }
+    bool is_low = free_bytes < DISK_FREE_LOW;
+    if (is_low && !node->is_disk_low) {
+        log_error("disk nearly full", "path=%s free_mib=%" PRIu64, node->options.dir->path,
+                  free_bytes >> 20);
+    }
+    /* Once: the others may have no more room than we. */
+    if (is_low && !node->is_disk_low && node->is_leading) begin_transfer(node, 0);
+    node->is_disk_low = is_low;
 }
 
 struct presence *node_presence(struct node *node)

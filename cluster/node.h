@@ -186,6 +186,11 @@ uint64_t node_raft_durable(const struct node *node);
 /* For the other nodes' status. Told with the next beat. */
 void node_set_browsers(struct node *node, uint64_t browsers, uint64_t disk_bytes);
 
+/* So much room is left on the disk; told once a second. raft goes on in memory while the disk is full,
+ * and memory is not endless: below DISK_FREE_LOW a leader gives its part away, below DISK_FREE_MIN the
+ * node ends (on_fatal). */
+void node_disk(struct node *node, uint64_t free_bytes);
+
 /* The cluster's presence, kept by the node; the domain thread enters and leaves its pages there. */
 struct presence *node_presence(struct node *node);
 

@@ -70,7 +70,6 @@ struct node {
     uint64_t leader_changes;
     bool was_level;
     bool is_disk_low;
-    uint64_t disk_looked_ms;
 
     struct buf frame; /* commands for the leader, of this turn */
     uint32_t frame_commands;

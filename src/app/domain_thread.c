@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "app/disk_look.h"
 #include "app/fatal.h"
 #include "app/loop_delay.h"
 #include "app/snapshot_make.h"
@@ -26,14 +27,6 @@ enum { CHANGE_SOON_MS = 20 };
 struct outgoing { /* events of the running entry, for one receiver */
     struct shared **events;
     size_t count, size;
-};
-
-struct disk_look { /* how full the disk is, asked on the pool: a hung one shall not hold up raft */
-    uv_work_t work;
-    const struct data_dir *dir;
-    struct vitals *vitals;
-    bool is_running;
-    uint64_t raft_bytes, free_bytes;
 };
 
 struct domain_thread {
@@ -260,32 +253,13 @@ static void tell_snapshot(struct domain_thread *domain)
     snapshot_unref(snapshot);
 }
 
-static void on_disk_pool(uv_work_t *work)
+static void on_disk_looked(struct disk_look *look)
 {
-    struct disk_look *disk = work->data;
-    disk->raft_bytes = data_dir_used_bytes(disk->dir, "raft");
-    disk->free_bytes = data_dir_free_bytes(disk->dir);
-}
-
-static void on_disk_looked(uv_work_t *work, int status)
-{
-    struct disk_look *disk = work->data;
-    disk->is_running = false;
-    if (status != 0) return;
-    disk->vitals->raft_bytes = disk->raft_bytes;
-    disk->vitals->free_bytes = disk->free_bytes;
-}
-
-static void look_at_disk(struct domain_thread *domain)
-{
-    struct disk_look *disk = &domain->disk;
-    if (disk->is_running) return;
-    disk->work.data = disk;
-    disk->dir = domain->dir;
-    disk->vitals = &domain->vitals;
-    int rv = uv_queue_work(&domain->loop, &disk->work, on_disk_pool, on_disk_looked);
-    assert(rv == 0);
-    disk->is_running = true;
+    struct domain_thread *domain =
+        (struct domain_thread *)((char *)look - offsetof(struct domain_thread, disk));
+    domain->vitals.raft_bytes = look->raft_bytes;
+    domain->vitals.free_bytes = look->free_bytes;
+    if (domain->node != NULL) node_disk(domain->node, look->free_bytes);
 }
 
 static void on_second(uv_timer_t *timer)
@@ -298,7 +272,7 @@ static void on_second(uv_timer_t *timer)
 
     node_status(domain->node, &cluster);
     vitals_tick(vitals, &cluster, domain->chat.number);
-    if (vitals->seconds % 10 == 1) look_at_disk(domain);
+    disk_look(&domain->disk, &domain->loop, vitals->seconds % 10 == 1);
     vitals_web(vitals, &web);
     node_set_browsers(domain->node, web.conn.websockets,
                       vitals->history_bytes + vitals->raft_bytes);
@@ -351,6 +325,7 @@ static void on_tail(void *owner, int thread_number, struct room_mail *tail)
     mem_free(tail);
 }
 
+/* -1 once this thread is quiet. */
 static int thread_number(const struct domain_thread *domain, struct web_thread *thread)
 {
     const struct mailbox *box = web_thread_mailbox(thread);
@@ -363,12 +338,9 @@ static void take_room(struct domain_thread *domain, struct room_mail *mail)
 {
     struct slice room = slice_make(mail->room, mail->room_len);
     int number = thread_number(domain, mail->thread);
-    if (number < 0) {
-    } /* quiet */
-    else if (mail->mail.kind == MAIL_ROOM_OPEN)
-        tails_open(domain->tails, room, number);
-    else
-        tails_close(domain->tails, room, number);
+    bool is_open = mail->mail.kind == MAIL_ROOM_OPEN;
+    if (number >= 0 && is_open) tails_open(domain->tails, room, number);
+    if (number >= 0 && !is_open) tails_close(domain->tails, room, number);
     mem_free(mail);
 }
 
@@ -527,6 +499,7 @@ int domain_thread_start(struct domain_thread **out, const struct domain_thread_o
     domain->dir = options->dir;
     domain->secret = options->secret;
     domain->version = options->version;
+    domain->disk = (struct disk_look){.dir = options->dir, .on_looked = on_disk_looked};
     domain->answers_last = &domain->answers;
     chat_init(&domain->chat, &limits);
 
