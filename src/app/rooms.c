@@ -89,48 +89,53 @@ static void free_topics(struct offset_topic **topics, void (*shared_free)(void *
     }
 }
 
-static struct shared_options options_of(struct rooms *rooms, struct slice room,
-                                        int16_t offset_minutes)
+struct kind { /* of page: what a topic of it is made of */
+    const struct view *view;
+    void *(*shared_new)(const struct shared_options *options);
+    void (*shared_board)(void *shared, const struct board *board);
+};
+
+static const struct kind home_kind = {&home_view, home_shared_new, home_shared_board};
+static const struct kind cluster_kind = {&cluster_view, cluster_shared_new, cluster_shared_board};
+static const struct kind chat_kind = {&chat_view, chat_shared_new, chat_shared_board};
+
+/* `room` may be NULL: for pages that are no room's. */
+static struct offset_topic *make_topic(struct rooms *rooms, struct offset_topic **topics,
+                                       const struct kind *kind, const struct room *room,
+                                       int16_t offset_minutes)
 {
     const struct config *config = web_thread_config(rooms->thread);
-    return (struct shared_options){
-        .room = room, .offset_minutes = offset_minutes, .ui_title = slice_from(config->ui.title)};
+    const struct board *board = web_thread_board(rooms->thread);
+    struct shared_options options = {.offset_minutes = offset_minutes,
+                                     .ui_title = slice_from(config->ui.title)};
+    if (room != NULL) options.room = slice_make(room->name, room->name_len);
+    void *shared = kind->shared_new(&options);
+    if (board != NULL) kind->shared_board(shared, board);
+    return new_topic(topics, kind->view, offset_minutes, shared);
 }
 
 struct topic *room_topic(struct rooms *rooms, struct room *room, int16_t offset_minutes)
 {
     struct offset_topic *topic = find_topic(room->topics, offset_minutes);
     if (topic != NULL) return &topic->topic;
-
-    struct shared_options options =
-        options_of(rooms, slice_make(room->name, room->name_len), offset_minutes);
-    void *shared = chat_shared_new(&options);
-    const struct board *board = web_thread_board(rooms->thread);
-    if (board != NULL) chat_shared_board(shared, board);
-    chat_shared_tail(shared, &room->tail, clock_wall_ms());
-    return &new_topic(&room->topics, &chat_view, offset_minutes, shared)->topic;
+    topic = make_topic(rooms, &room->topics, &chat_kind, room, offset_minutes);
+    chat_shared_tail(topic->topic.shared, &room->tail, clock_wall_ms());
+    return &topic->topic;
 }
 
 struct topic *rooms_home_topic(struct rooms *rooms, int16_t offset_minutes)
 {
     struct offset_topic *topic = find_topic(rooms->home, offset_minutes);
-    if (topic != NULL) return &topic->topic;
-    struct shared_options options = options_of(rooms, (struct slice){NULL, 0}, offset_minutes);
-    void *shared = home_shared_new(&options);
-    const struct board *board = web_thread_board(rooms->thread);
-    if (board != NULL) home_shared_board(shared, board);
-    return &new_topic(&rooms->home, &home_view, offset_minutes, shared)->topic;
+    if (topic == NULL) topic = make_topic(rooms, &rooms->home, &home_kind, NULL, offset_minutes);
+    return &topic->topic;
 }
 
 struct topic *rooms_cluster_topic(struct rooms *rooms, int16_t offset_minutes)
 {
     struct offset_topic *topic = find_topic(rooms->cluster, offset_minutes);
-    if (topic != NULL) return &topic->topic;
-    struct shared_options options = options_of(rooms, (struct slice){NULL, 0}, offset_minutes);
-    void *shared = cluster_shared_new(&options);
-    const struct board *board = web_thread_board(rooms->thread);
-    if (board != NULL) cluster_shared_board(shared, board);
-    return &new_topic(&rooms->cluster, &cluster_view, offset_minutes, shared)->topic;
+    if (topic == NULL)
+        topic = make_topic(rooms, &rooms->cluster, &cluster_kind, NULL, offset_minutes);
+    return &topic->topic;
 }
 
 static bool broadcast(struct rooms *rooms, struct topic *topic)

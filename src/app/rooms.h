@@ -33,7 +33,8 @@ void rooms_leave(struct rooms *rooms, struct room_waiter *waiter);
 
 /* Of a room that is ready. */
 const struct room_tail *room_tail_of(const struct room *room);
-/* The topic for this offset, made if need be; it lives as long as the room is open. */
+/* The topic for this offset, made if need be. Without readers it may go with the next rooms_sweep: to be used
+ * in this turn. */
 struct topic *room_topic(struct rooms *rooms, struct room *room, int16_t offset_minutes);
 /* Topics that are no rooms'. */
 struct topic *rooms_home_topic(struct rooms *rooms, int16_t offset_minutes);
@@ -46,6 +47,6 @@ void rooms_events_came(struct rooms *rooms, struct events_mail *mail);
 void rooms_flush(struct rooms *rooms);
 /* A new board: topics are told, at most one shared diff each. */
 void rooms_board(struct rooms *rooms, const struct board *board);
-/* Once a second: closes what nobody has wanted for a while. */
+/* Once a second: closes rooms that nobody has wanted for a while, drops topics without readers. */
 void rooms_sweep(struct rooms *rooms);
 size_t rooms_count(const struct rooms *rooms);
