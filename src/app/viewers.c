@@ -34,15 +34,16 @@ struct viewer {
     struct sender_id present;      /* who was told to be present */
     struct viewer *next, *prev;    /* all: viewers->all */
     struct viewer *next_queued, *prev_queued;
-    struct viewer *next_watching, *prev_watching;
-    UT_hash_handle hh; /* by id */
+    UT_hash_handle hh;          /* by id */
+    UT_hash_handle hh_watching; /* by the command that it watches; several may watch the same */
 };
 
 struct viewers {
     struct web_thread *thread;
     struct live_host host;
-    struct viewer *by_id, *all, *queued, *watching;
-    struct viewer *to_tell; /* the next that has not heard of the newest lists; NULL = all have */
+    struct viewer *by_id, *all, *queued;
+    struct viewer *watching; /* by the command */
+    struct viewer *to_tell;  /* the next that has not heard of the newest lists; NULL = all have */
     size_t queued_count;
     uint64_t last_id;
     unsigned joins_in_turn;
@@ -221,7 +222,7 @@ static void stop_watching(struct viewer *viewer)
 {
     if (!viewer->is_watching) return;
     viewer->is_watching = false;
-    DL_DELETE2(viewer->viewers->watching, viewer, prev_watching, next_watching);
+    HASH_DELETE(hh_watching, viewer->viewers->watching, viewer);
 }
 
 static void host_close(void *owner, struct live *live)
@@ -346,24 +347,31 @@ void viewers_answered(struct viewers *viewers, struct command_mail *mail)
     live_inform(viewer->live, mail->ref.len == 0 ? NULL : &mail->ref, &info);
 }
 
+/* Browsers choose the ids: see hash_keyed. */
+static unsigned hash_of(const struct command_id *id)
+{
+    return (unsigned)hash_keyed(id, sizeof *id);
+}
+
 static void host_watch(void *owner, struct live *live, const struct command_id *id)
 {
     struct viewers *viewers = owner;
     struct viewer *viewer = live->host_data;
+    stop_watching(viewer);
     viewer->watched = *id;
-    if (viewer->is_watching) return;
     viewer->is_watching = true;
-    DL_APPEND2(viewers->watching, viewer, prev_watching, next_watching);
+    HASH_ADD_BYHASHVALUE(hh_watching, viewers->watching, watched, sizeof viewer->watched,
+                         hash_of(id), viewer);
 }
 
 void viewers_applied(struct viewers *viewers, const struct command_id *id, uint64_t number)
 {
-    struct viewer *viewer, *next;
-    DL_FOREACH_SAFE2(viewers->watching, viewer, next, next_watching)
-    {
-        if (!command_id_equal(&viewer->watched, id)) continue;
-        struct live_info info = {
-            .kind = LIVE_APPLIED, .id = *id, .outcome = LIVE_ACCEPTED, .number = number};
+    struct live_info info = {
+        .kind = LIVE_APPLIED, .id = *id, .outcome = LIVE_ACCEPTED, .number = number};
+    while (viewers->watching != NULL) {
+        struct viewer *viewer;
+        HASH_FIND_BYHASHVALUE(hh_watching, viewers->watching, id, sizeof *id, hash_of(id), viewer);
+        if (viewer == NULL) return;
         stop_watching(viewer);
         live_inform(viewer->live, NULL, &info);
     }
