@@ -1,8 +1,8 @@
 /* A line is put together in a buffer and leaves by one write, so lines of two threads never mix and
  * no lock is needed. What repeats is counted by each thread for itself.
  *
- * The settings are written before the threads start; only the level may change later, and is the
- * one atomic outside of shared and mailbox.
+ * The settings are written before the threads start; only the level may change later: besides
+ * counts of references it is the one atomic.
  */
 #include "base/log.h"
 

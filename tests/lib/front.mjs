@@ -1,5 +1,5 @@
 // What stands before a cluster: one address, and each connection goes to the first node that takes it.
-// Bytes pass as they are, so Host and Origin reach the node unchanged, as docs/deployment.md asks.
+// Bytes pass as they are, so Host and Origin reach the node unchanged, as docs/operations.md asks.
 import net from 'node:net';
 import { freePorts } from './cluster.mjs';
 
