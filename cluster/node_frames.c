@@ -1,3 +1,6 @@
+/* What a node says to the others and what it makes of what they say: a part for each kind of frame. The
+ * bytes are in docs/formats.md.
+ */
 #include <stdio.h>
 
 #include "base/clock.h"

@@ -1,3 +1,5 @@
+/* A node and raft: opening its log, bootstrapping, what the guard and the machine tell, entries, closing.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* The `peers` line, and the ids that follow from it. Pure. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* Every address of a node: pattern, methods, and whether it is only on the admin listener when there is
- * one. In the order in which they are looked for: a room's page is what nothing else is.
+ * one. In the order in which they are looked for: a room's page is what nothing else is. The first words
+ * of these paths can be no rooms: pages_is_reserved knows them.
  */
 #pragma once
 #include "web/router.h"

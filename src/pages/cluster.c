@@ -30,7 +30,7 @@ struct cluster_tile {
     struct html curve; /* the inside of the svg */
 };
 
-struct cluster_event {
+struct cluster_happening {
     struct slice time, node, sentence;
 };
 
@@ -39,7 +39,7 @@ struct cluster_shared {
     struct slice ui_title, sentence;
     int16_t offset_minutes;
     struct cluster_node *nodes; /* these on the side's arena */
-    struct cluster_event *events;
+    struct cluster_happening *events;
     size_t nodes_count, events_count;
     struct cluster_tile tiles[TILES];
     size_t tiles_count;
@@ -193,7 +193,7 @@ static void make_tile(struct cluster_shared *shared, const char *label, const ch
 
 /* ---- what happened ---- */
 
-static void make_event(struct cluster_shared *shared, struct cluster_event *row,
+static void make_event(struct cluster_shared *shared, struct cluster_happening *row,
                        const struct board_event *event, struct buf *scratch)
 {
     int64_t now = shared->side.board->made_at_ms;
@@ -207,7 +207,7 @@ static void make_event(struct cluster_shared *shared, struct cluster_event *row,
     } else {
         when_add_seconds(scratch, event->at_ms, shared->offset_minutes);
     }
-    *row = (struct cluster_event){
+    *row = (struct cluster_happening){
         .time = keep(shared, scratch),
         .node = slice_from(event->node),
         .sentence = slice_from(event->sentence),
