@@ -159,7 +159,9 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
             guard->leader_commit = entries->leader_commit;
         }
         /* A heartbeat has no entries and still passes: it keeps us from standing for election. */
-        if (guard->has_gap && guard->gap_bytes > GAP_BYTES_MAX && entries->n_entries > 0) {
+        bool is_full = (guard->has_gap && guard->gap_bytes > GAP_BYTES_MAX) ||
+                       guard->lag_bytes > STORE_LAG_BYTES_MAX;
+        if (is_full && entries->n_entries > 0) {
             drop_entries(guard, entries);
             return false;
         }
@@ -519,6 +521,11 @@ void guard_gap(struct guard *guard, bool has_gap, size_t bytes)
     guard->has_gap = has_gap;
     guard->gap_bytes = bytes;
     if (guard->tick != NULL) after_step(guard);
+}
+
+void guard_lag(struct guard *guard, size_t bytes)
+{
+    guard->lag_bytes = bytes;
 }
 
 static void do_close(struct raft_io *io, raft_io_close_cb on_closed)

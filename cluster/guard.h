@@ -103,6 +103,7 @@ struct guard {
 
     bool has_gap;     /* events are missing below the log, */
     size_t gap_bytes; /* and so many bytes of entries wait behind the gap */
+    size_t lag_bytes; /* of events that are applied and wait for the event store's disk */
 
     raft_time heard;      /* raft_io's clock when a leader last spoke, or we led */
     raft_id heard_from;   /* who that was, */
@@ -138,6 +139,10 @@ void guard_manifest(struct guard *guard, uint64_t number);
 void guard_durable(struct guard *guard, uint64_t number);
 /* The machine lacks events below the log, and so many bytes wait for them; or no longer. */
 void guard_gap(struct guard *guard, bool has_gap, size_t bytes);
+
+/* So many bytes of events wait for the store's disk. Beyond STORE_LAG_BYTES_MAX no entries are taken:
+ * the others go on, and memory has an end. */
+void guard_lag(struct guard *guard, size_t bytes);
 
 /* The term of the log's entry at `index`, 0 if it is not known (any more). */
 raft_term guard_term_at(const struct raft *raft, raft_index index);

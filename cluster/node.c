@@ -62,6 +62,11 @@ static bool has_passed(void *owner, uint64_t mark)
     return propose_passed(owner, mark);
 }
 
+static bool node_lags(const struct node *node)
+{
+    return node->guard.lag_bytes > STORE_LAG_BYTES_MAX;
+}
+
 void node_settle(struct node *node)
 {
     if (!node->raft_is_open || node->phase == NODE_CLOSING) return;
@@ -73,7 +78,7 @@ void node_settle(struct node *node)
     barrier_applied(node->barrier, node->raft.last_applied);
     if (!node->is_leading) return;
     if (guard_ready(&node->guard)) {
-        propose_pump(node->propose, now_ms, clock_wall_ms());
+        if (!node_lags(node)) propose_pump(node->propose, now_ms, clock_wall_ms());
         barrier_pump(node->barrier, has_passed, node->propose);
     }
     guard_tell_commit(&node->guard);
@@ -180,6 +185,18 @@ static void look_for_silence(struct node *node, uint64_t now_ms)
     }
 }
 
+/* With a store that is only slow the leader takes less; with one that hangs it would take nothing. */
+static void look_at_store(struct node *node, uint64_t now_ms)
+{
+    bool is_stuck = node_lags(node) && now_ms - node->durable_ms > STORE_STUCK_MS;
+    if (is_stuck && !node->is_store_stuck) {
+        log_error("the event store does not move", "waiting_mib=%zu silent_ms=%" PRIu64,
+                  node->guard.lag_bytes >> 20, now_ms - node->durable_ms);
+        if (node->is_leading) begin_transfer(node, 0);
+    }
+    node->is_store_stuck = is_stuck;
+}
+
 static void look_whether_level(struct node *node)
 {
     bool is_level = node_is_level(node, node->was_level ? LEVEL_SLACK : 0);
@@ -197,6 +214,7 @@ static void tick_running(struct node *node, uint64_t now_ms)
     node_presence_tell(node);
     look_for_silence(node, now_ms);
     look_whether_level(node);
+    look_at_store(node, now_ms);
     if (now_ms - node->beat_ms < BEAT_EVERY_MS) return;
     node->beat_ms = now_ms;
     node_beat(node);
@@ -380,7 +398,7 @@ int node_start(struct node **out, const struct node_options *options, struct err
     if (rv != 0) return rv;
     struct node *node = mem_new(sizeof *node);
     node->options = *options;
-    node->started_ms = node->ticked_ms = clock_ms();
+    node->started_ms = node->ticked_ms = node->durable_ms = clock_ms();
     rv = take_founders(node, errmsg);
     if (rv == 0) rv = take_identity(node, errmsg);
     if (rv != 0) goto fail;
@@ -487,7 +505,13 @@ void node_barrier(struct node *node, struct barrier_request *request)
 
 void node_durable(struct node *node, uint64_t number)
 {
+    node->durable_ms = clock_ms();
     if (node->raft_is_open) guard_durable(&node->guard, number);
+}
+
+void node_lag(struct node *node, size_t bytes)
+{
+    if (node->raft_is_open) guard_lag(&node->guard, bytes);
 }
 
 uint64_t node_raft_durable(const struct node *node)

@@ -180,6 +180,9 @@ void node_barrier(struct node *node, struct barrier_request *request);
 
 /* The store thread has everything up to this number on disk. */
 void node_durable(struct node *node, uint64_t number);
+/* So many bytes of events were told by on_event and are not on disk: when it is too much, this node
+ * takes no more until some are, and does not go on leading if none ever are. */
+void node_lag(struct node *node, size_t bytes);
 /* What a store transaction may write down as the mark that raft's own log had reached. */
 uint64_t node_raft_durable(const struct node *node);
 

@@ -70,6 +70,8 @@ struct node {
     uint64_t leader_changes;
     bool was_level;
     bool is_disk_low;
+    uint64_t durable_ms; /* when the event store told of a commit last */
+    bool is_store_stuck;
 
     struct buf frame; /* commands for the leader, of this turn */
     uint32_t frame_commands;

@@ -124,6 +124,7 @@ static void on_entry(void *owner, uint64_t index)
         append->index = index;
         append->raft_durable = node_raft_durable(domain->node);
         mailbox_send(domain->store, &append->mail);
+        node_lag(domain->node, tails_kept_bytes(domain->tails));
     }
     for (int i = 0; i < domain->web_count; i++) {
         struct events_mail *events = outgoing_take(&domain->to_web[i], MAIL_EVENTS);
@@ -297,6 +298,8 @@ static void on_delay(void *owner)
 {
     struct domain_thread *domain = owner;
     if (domain->reaching != NULL) settle_reaching(domain, uv_now(&domain->loop));
+    /* A load that ended may have let events go, with no mail of the store behind it. */
+    if (domain->node != NULL) node_lag(domain->node, tails_kept_bytes(domain->tails));
 }
 
 static void on_cluster_event(void *owner, const struct cluster_event *event)
@@ -363,7 +366,10 @@ static void take_presence(struct domain_thread *domain, struct presence_mail *ma
 static void take_durable(struct domain_thread *domain, struct durable_mail *mail)
 {
     tails_durable(domain->tails, mail->number);
-    if (domain->node != NULL) node_durable(domain->node, mail->number);
+    if (domain->node != NULL) {
+        node_durable(domain->node, mail->number);
+        node_lag(domain->node, tails_kept_bytes(domain->tails));
+    }
     domain->vitals.durable = mail->number;
     domain->vitals.history_bytes = mail->disk_bytes;
     domain->vitals.store_fsync = mail->fsync;

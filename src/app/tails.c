@@ -38,7 +38,7 @@ struct tails {
     uint64_t durable;
     /* a ring of the events behind `durable` (or behind the oldest load's floor) */
     struct message *kept;
-    size_t kept_first, kept_count, kept_size;
+    size_t kept_first, kept_count, kept_size, kept_bytes;
 };
 
 struct tails *tails_new(uv_loop_t *loop, struct event_store *store, uint64_t durable,
@@ -101,6 +101,7 @@ static void drop_durable(struct tails *tails)
         if (load->floor < floor) floor = load->floor;
 
     while (tails->kept_count > 0 && kept_at(tails, 0)->event.number <= floor) {
+        tails->kept_bytes -= kept_at(tails, 0)->bytes->len;
         shared_unref(kept_at(tails, 0)->bytes);
         tails->kept_first = (tails->kept_first + 1) % tails->kept_size;
         tails->kept_count--;
@@ -120,6 +121,7 @@ static void keep(struct tails *tails, const struct message_sent *event, struct s
         tails->kept_size = size;
     }
     struct message *message = kept_at(tails, tails->kept_count++);
+    tails->kept_bytes += bytes->len;
     *message = (struct message){.bytes = shared_ref(bytes)};
     /* Its slices shall stand on its own bytes, not on the raft entry's. */
     int rv = event_decode(&message->event, shared_slice(bytes), NULL);
@@ -131,6 +133,11 @@ void tails_durable(struct tails *tails, uint64_t number)
 {
     tails->durable = number;
     drop_durable(tails);
+}
+
+size_t tails_kept_bytes(const struct tails *tails)
+{
+    return tails->kept_bytes;
 }
 
 /* ---- tails ---- */

@@ -39,6 +39,9 @@ uint32_t tails_add(struct tails *tails, const struct message_sent *event, struct
 /* The store has everything up to this number on disk. */
 void tails_durable(struct tails *tails, uint64_t number);
 
+/* Bytes of the events that are kept because they are not, or were not for some load. */
+size_t tails_kept_bytes(const struct tails *tails);
+
 /* Names of the shown rooms, up to `max`; they stand on the tails until the next call of any of these.
  * Returns how many. */
 size_t tails_shown(const struct tails *tails, struct slice *out, size_t max);

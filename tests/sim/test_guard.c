@@ -274,6 +274,29 @@ static void a_node_with_a_full_gap_takes_no_entries(void **state)
     rig_close(&rig);
 }
 
+static void a_node_whose_store_lags_takes_no_entries(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, &(struct rig_options){.count = 3});
+    assert_true(elect(&rig, 0));
+    rig_run(&rig, 500);
+    raft_index before = raft_last_index(rig_raft(&rig, 2));
+    guard_lag(&rig.nodes[2].guard, (size_t)STORE_LAG_BYTES_MAX + 1);
+    for (uint64_t value = 1; value <= 5; value++) {
+        assert_int_equal(rig_propose(&rig, 0, value), 0);
+        rig_run(&rig, 200);
+    }
+    assert_int_equal(raft_last_index(rig_raft(&rig, 2)), before);
+    assert_int_equal(rig_raft(&rig, 2)->state, RAFT_FOLLOWER);
+    assert_int_equal(rig.nodes[1].values_count, 5);
+
+    guard_lag(&rig.nodes[2].guard, STORE_LAG_BYTES_MAX);
+    rig_run(&rig, 2000);
+    assert_int_equal(rig.nodes[2].values_count, 5);
+    rig_close(&rig);
+}
+
 /* ---- failures end the process ---- */
 
 static void fail_on(unsigned node, int delay)
@@ -665,6 +688,7 @@ int main(void)
         cmocka_unit_test(a_node_without_a_gap_is_elected_before_one_with),
         cmocka_unit_test(when_all_have_gaps_one_leads_after_five_timeouts_and_is_not_ready),
         cmocka_unit_test(a_node_with_a_full_gap_takes_no_entries),
+        cmocka_unit_test(a_node_whose_store_lags_takes_no_entries),
         cmocka_unit_test(an_answer_that_cannot_be_sent_is_a_lost_message),
         cmocka_unit_test(a_failed_write_ends_the_process),
         cmocka_unit_test(the_trace_of_a_failed_write_ends_the_process),
