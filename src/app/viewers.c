@@ -44,6 +44,7 @@ struct viewers {
     struct viewer *by_id, *all, *queued;
     struct viewer *watching; /* by the command */
     struct viewer *to_tell;  /* the next that has not heard of the newest lists; NULL = all have */
+    bool tells_again;        /* newer ones came meanwhile */
     size_t queued_count;
     uint64_t last_id;
     unsigned joins_in_turn;
@@ -183,6 +184,9 @@ static void tell_some(struct viewers *viewers)
         viewers->to_tell = viewer->next; /* it may be gone afterwards */
         if (viewer->live->state == LIVE_MOUNTED) live_inform(viewer->live, NULL, &info);
     }
+    if (viewers->to_tell != NULL || !viewers->tells_again) return;
+    viewers->tells_again = false;
+    viewers->to_tell = viewers->all;
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -467,9 +471,14 @@ static void host_random(void *owner, void *out, size_t len)
     crypto_random(out, len);
 }
 
-/* A node with ten thousand readers has other things to do meanwhile: some in each turn. */
+/* A node with ten thousand readers has other things to do meanwhile: some in each turn. If that takes
+ * longer than until the next lists, these wait: the last readers must have their turn, too. */
 void viewers_lists(struct viewers *viewers)
 {
+    if (viewers->to_tell != NULL) {
+        viewers->tells_again = true;
+        return;
+    }
     viewers->to_tell = viewers->all;
     if (viewers->to_tell != NULL) uv_idle_start(&viewers->idle, on_idle);
 }
