@@ -192,9 +192,10 @@ void propose_done(struct propose *propose)
 
 static void drop_all(struct propose *propose, struct proposal *list, bool may_be_in_log)
 {
-    struct proposal *proposal, *next;
-    DL_FOREACH_SAFE(list, proposal, next) {
-        DL_DELETE(list, proposal);
+    while (list != NULL) {
+        struct proposal *proposal = list;
+        list = proposal->next; /* its neighbours go too: the links need no repair */
+        assert(propose->by_id != NULL); /* it is in there */
         HASH_DEL(propose->by_id, proposal);
         propose->handler.on_dropped(propose->handler.owner, proposal, may_be_in_log);
         mem_free(proposal);

@@ -56,6 +56,7 @@ struct rpc {
     struct rpc_peer *peers;
     struct inward *inwards;
     unsigned closing_timers;
+    size_t writes; /* of libuv, still to come back */
     bool is_stopping;
     void (*on_stopped)(void *owner);
     void *stopped_owner;
@@ -146,13 +147,28 @@ static void on_dialed(struct dial *dial, uv_stream_t *stream, int status)
     tell_link(peer->rpc, peer->id);
 }
 
+static void maybe_stopped(struct rpc *rpc)
+{
+    struct rpc_peer *peer, *next;
+    if (!rpc->is_stopping || rpc->closing_timers > 0 || rpc->writes > 0) return;
+    void (*on_stopped)(void *) = rpc->on_stopped;
+    void *owner = rpc->stopped_owner;
+    DL_FOREACH_SAFE(rpc->peers, peer, next) {
+        mem_free(peer);
+    }
+    mem_free(rpc);
+    on_stopped(owner);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     struct rpc_peer *peer = write->data;
-    uv_stream_t *stream = write->handle;
-    bool is_current = status != UV_ECANCELED && peer->out == stream;
+    struct rpc *rpc = peer->rpc;
+    bool is_current = peer->out == write->handle;
     mem_free(write);
+    rpc->writes--;
     if (status != 0 && is_current) close_out(peer);
+    maybe_stopped(rpc);
 }
 
 /* Most frames leave with the first system call; what is left over is copied and waits. */
@@ -179,7 +195,10 @@ static int write_frame(struct rpc_peer *peer, const char *head, struct slice bod
     if (body.len > 0) memcpy(outgoing->bytes + HEAD_SIZE, body.at, body.len);
     outgoing->write.data = peer;
     uv_buf_t rest = uv_buf_init(outgoing->bytes + done, (unsigned)(total - done));
-    if (uv_write(&outgoing->write, peer->out, &rest, 1, on_written) == 0) return 0;
+    if (uv_write(&outgoing->write, peer->out, &rest, 1, on_written) == 0) {
+        peer->rpc->writes++;
+        return 0;
+    }
     mem_free(outgoing);
     return ERR_CLOSED;
 }
@@ -355,23 +374,12 @@ struct rpc *rpc_new(uv_loop_t *loop, struct transport *transport, const struct r
     return rpc;
 }
 
-static void finish(struct rpc *rpc)
-{
-    void (*on_stopped)(void *) = rpc->on_stopped;
-    void *owner = rpc->stopped_owner;
-    struct rpc_peer *peer, *next;
-    DL_FOREACH_SAFE(rpc->peers, peer, next) {
-        mem_free(peer);
-    }
-    mem_free(rpc);
-    on_stopped(owner);
-}
-
 static void on_retry_closed(uv_handle_t *handle)
 {
     struct rpc_peer *peer = handle->data;
     struct rpc *rpc = peer->rpc;
-    if (--rpc->closing_timers == 0) finish(rpc);
+    rpc->closing_timers--;
+    maybe_stopped(rpc);
 }
 
 void rpc_stop(struct rpc *rpc, void (*on_stopped)(void *owner), void *owner)
@@ -390,5 +398,5 @@ void rpc_stop(struct rpc *rpc, void (*on_stopped)(void *owner), void *owner)
         rpc->closing_timers++;
         uv_close((uv_handle_t *)&peer->retry, on_retry_closed);
     }
-    if (rpc->peers == NULL) finish(rpc);
+    if (rpc->peers == NULL) maybe_stopped(rpc);
 }

@@ -65,6 +65,8 @@ struct hand { /* one handshake, either side */
     uv_stream_t *stream;               /* raft_malloc; given away at the end */
     uv_timer_t deadline;
     uv_getaddrinfo_t lookup;
+    struct addrinfo *found;         /* of the lookup, */
+    const struct addrinfo *untried; /* and what is left of it */
     uv_connect_t connect;
     char where[ADDRESS_MAX + 1]; /* host:port */
     uint8_t hello[HELLO_SIZE];
@@ -151,6 +153,7 @@ static void release(struct hand *hand)
     if (--hand->handles > 0) return;
     struct transport *transport = hand->transport;
     DL_DELETE(transport->hands, hand);
+    uv_freeaddrinfo(hand->found);
     crypto_forget(hand, sizeof *hand);
     mem_free(hand);
     maybe_closed(transport);
@@ -427,17 +430,45 @@ static void on_connection(uv_stream_t *listener, int status)
 
 /* ---- who dials ---- */
 
+static void on_connected(uv_connect_t *connect, int status);
+
+/* A name may have several addresses, and not every one leads somewhere. */
+static int connect_next(struct hand *hand)
+{
+    int status = UV_EADDRNOTAVAIL;
+    while (hand->untried != NULL) {
+        const struct addrinfo *address = hand->untried;
+        hand->untried = address->ai_next;
+        if (hand->stream != NULL) transport_close_stream(hand->stream);
+        hand->stream = stream_new(hand->transport, hand);
+        hand->connect.data = hand;
+        status = uv_tcp_connect(&hand->connect, (uv_tcp_t *)hand->stream, address->ai_addr,
+                                on_connected);
+        if (status != 0) continue;
+        hand->handles++;
+        return 0;
+    }
+    return status;
+}
+
+static int say_hello(struct hand *hand)
+{
+    tune(hand->stream);
+    hello_fill(hand);
+    hand->state = HAND_WAITING_CHALLENGE;
+    if (!put(hand, hand->hello, HELLO_SIZE)) return UV_EIO;
+    return uv_read_start(hand->stream, on_alloc, on_read);
+}
+
 static void on_connected(uv_connect_t *connect, int status)
 {
     struct hand *hand = connect->data;
     if (hand->state != HAND_OVER) {
         if (status == 0) {
-            tune(hand->stream);
-            hello_fill(hand);
-            hand->state = HAND_WAITING_CHALLENGE;
-            if (!put(hand, hand->hello, HELLO_SIZE)) status = UV_EIO;
+            status = say_hello(hand);
+        } else if (hand->untried != NULL) {
+            status = connect_next(hand);
         }
-        if (status == 0) status = uv_read_start(hand->stream, on_alloc, on_read);
         if (status != 0) over(hand, status);
     }
     release(hand);
@@ -446,16 +477,15 @@ static void on_connected(uv_connect_t *connect, int status)
 static void on_looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *found)
 {
     struct hand *hand = lookup->data;
-    if (hand->state != HAND_OVER && status == 0) {
-        hand->state = HAND_CONNECTING;
-        hand->stream = stream_new(hand->transport, hand);
-        hand->connect.data = hand;
-        status =
-            uv_tcp_connect(&hand->connect, (uv_tcp_t *)hand->stream, found->ai_addr, on_connected);
-        if (status == 0) hand->handles++;
+    hand->found = found;
+    hand->untried = found;
+    if (hand->state != HAND_OVER) {
+        if (status == 0) {
+            hand->state = HAND_CONNECTING;
+            status = connect_next(hand);
+        }
+        if (status != 0) over(hand, status);
     }
-    uv_freeaddrinfo(found);
-    if (hand->state != HAND_OVER && status != 0) over(hand, status);
     release(hand);
 }
 

@@ -149,6 +149,17 @@ static void frames_arrive_whole_and_in_order(void **state)
     assert_int_equal(a.frames, 0);
 }
 
+/* Most systems know localhost by two addresses; we listen on one of them. */
+static void all_addresses_of_a_name_are_tried(void **state)
+{
+    (void)state;
+    char address[64];
+    snprintf(address, sizeof address, "n2=localhost:%d", transport_port(b.transport));
+    rpc_add_peer(a.rpc, 2, address);
+    while (!is_up(&a, 2))
+        uv_run(&loop, UV_RUN_ONCE);
+}
+
 static void without_a_link_a_frame_is_refused(void **state)
 {
     (void)state;
@@ -465,6 +476,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(frames_arrive_whole_and_in_order),
+        TEST(all_addresses_of_a_name_are_tried),
         TEST(without_a_link_a_frame_is_refused),
         TEST(a_node_that_does_not_read_is_cut_off),
         TEST(a_damaged_body_closes_the_link_and_it_is_dialed_again),
