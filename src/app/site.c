@@ -330,6 +330,21 @@ static void on_posted(void *owner, struct command_mail *mail)
     mem_free(posted);
 }
 
+/* A browser ends the lines of a form that it sends itself by CR LF; in a message they end by LF. */
+static struct slice lines_of(struct buf *out, struct slice text)
+{
+    buf_reset(out);
+    while (text.len > 0) {
+        size_t place = slice_find(text, '\r');
+        buf_add(out, slice_first(text, place));
+        text = slice_skip(text, place);
+        if (text.len == 0) break;
+        if (!slice_starts(text, slice_of("\r\n"))) buf_add_char(out, '\r');
+        text = slice_skip(text, 1);
+    }
+    return buf_slice(out);
+}
+
 static void post_message(struct site *site, struct exchange *exchange,
                          const struct http_request *request, const struct params *params,
                          const struct identity *identity)
@@ -358,7 +373,7 @@ static void post_message(struct site *site, struct exchange *exchange,
     memcpy(posted->room, address.room, address.room_len);
     struct send_message command = {.room = slice_make(address.room, address.room_len),
                                    .sender = identity_name(identity),
-                                   .text = params_get(params, "message"),
+                                   .text = lines_of(&site->text, params_get(params, "message")),
                                    .sender_id = identity->sender_id,
                                    .id = id};
     struct command_mail *mail = command_mail_new(site->thread, &command);

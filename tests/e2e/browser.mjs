@@ -258,6 +258,37 @@ describe('a room', () => {
     await leave(a, b);
   });
 
+  test('on a touch screen Enter breaks the line, and the button sends', limit, async () => {
+    const room = freshRoom();
+    const a = await enter(room, { hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } });
+    await a.page.locator('#k-enter').waitFor({ state: 'detached' });
+    await a.box.tap();
+    await a.page.keyboard.type('first');
+    await a.page.keyboard.press('Enter');
+    await a.page.keyboard.type('second');
+    assert.equal(await a.text, 'first\nsecond');
+    await a.page.locator('#send').tap();
+    await a.sees('first\nsecond');
+    await a.isEmpty();
+    await leave(a);
+  });
+
+  test('without JavaScript a name is given, a message sent and read', limit, async () => {
+    const room = freshRoom();
+    const { page } = await browser.tab({ javaScriptEnabled: false });
+    await page.goto(`${one.url}/${room}`);
+    await page.locator('#name-form input[name=name]').fill('Kari');
+    await page.locator('#name-form button').click();
+    await page.locator('#compose').fill('line 1\nline 2');
+    await page.locator('#send').click();
+    await page.locator('#messages .body', { hasText: 'line 2' }).waitFor();
+    assert.equal(new URL(page.url()).pathname, `/${room}`);
+    assert.equal(await page.locator('#messages .who').innerText(), 'Kari');
+    assert.equal(await page.locator('#compose').inputValue(), '');
+    assert.deepEqual((await history(room)).map(message => message.text), ['line 1\nline 2']);
+    await page.close();
+  });
+
   /* A draft, a rejoin, and then the draft's id turns up in the log: as if the command had been on its
    * way all the time. */
   async function lateCommand(tab, room, text) {
