@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-enum { READS_MAX = 64 };
+enum { READS_MAX = 256, READS_RUNNING_MAX = 2 };
 
 struct later {
     uv_timer_t timer;
@@ -22,13 +22,16 @@ struct read {
     void (*run)(void *owner, struct event_reader *reader, int status);
     void (*done)(void *owner);
     void *owner;
+    struct read *next, *prev; /* while it waits */
 };
 
 struct chores {
     uv_loop_t *loop;
     struct event_store *store;
     struct later *laters;
-    unsigned reads;
+    struct read *waiting; /* reads whose turn has not come */
+    unsigned reads;       /* running and waiting */
+    unsigned running;
     bool is_stopping;
 };
 
@@ -104,14 +107,31 @@ static void on_pool(uv_work_t *work)
     event_reader_close(reader);
 }
 
+static void on_read(uv_work_t *work, int status);
+
+static void run_read(struct read *read)
+{
+    struct chores *chores = read->chores;
+    int rv = uv_queue_work(chores->loop, &read->work, on_pool, on_read);
+    assert(rv == 0);
+    chores->running++;
+}
+
 static void on_read(uv_work_t *work, int status)
 {
     struct read *read = work->data;
+    struct chores *chores = read->chores;
     void (*done)(void *owner) = read->done;
     void *owner = read->owner;
     (void)status;
-    read->chores->reads--;
+    chores->reads--;
+    chores->running--;
     mem_free(read);
+    if (chores->waiting != NULL) {
+        struct read *next = chores->waiting;
+        DL_DELETE(chores->waiting, next);
+        run_read(next);
+    }
     done(owner);
 }
 
@@ -123,8 +143,10 @@ int chores_read(struct chores *chores,
     struct read *read = mem_new(sizeof *read);
     *read = (struct read){.chores = chores, .run = run, .done = done, .owner = owner};
     read->work.data = read;
-    int rv = uv_queue_work(chores->loop, &read->work, on_pool, on_read);
-    assert(rv == 0);
     chores->reads++;
+    if (chores->running < READS_RUNNING_MAX)
+        run_read(read);
+    else
+        DL_APPEND(chores->waiting, read);
     return 0;
 }

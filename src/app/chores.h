@@ -14,7 +14,8 @@ void chores_stop(struct chores *chores);
 void chores_free(struct chores *chores);
 
 /* Runs `work` on the pool with a reader of its own (begun; NULL when status is not 0), then `done` in
- * the loop. 0, or ERR_BUSY when too many are under way: neither is called then. */
+ * the loop. Few run at once, for raft's disk has the same pool; the others wait in order. 0, or
+ * ERR_BUSY when too many wait: neither is called then. */
 int chores_read(struct chores *chores,
                 void (*work)(void *owner, struct event_reader *reader, int status),
                 void (*done)(void *owner), void *owner);

@@ -370,6 +370,7 @@ struct given { /* the options: all settings, and --config behind them */
 static void given_init(struct given *given)
 {
     for (size_t i = 0; i < settings_count; i++) {
+        /* cppcheck-suppress uninitvar; it is filled here */
         setting_option_name(&settings[i], given->names[i]);
         given->specs[i] = (struct option_spec){
             .name = given->names[i], .argument = settings[i].argument, .help = settings[i].help};
@@ -591,6 +592,7 @@ int config_load(struct config *config, const struct config_input *input, struct 
         check_cluster(&load);
         check_secret(&load);
     }
+    /* cppcheck-suppress duplicateCondition; the checks above add to it */
     if (errors->len == before) check_ports(&load);
     return errors->len > before || errors->overflowed ? ERR_CONFIG : 0;
 }

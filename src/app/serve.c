@@ -12,6 +12,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <uv.h>
 
@@ -24,7 +25,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { HAND_OVER_MS = 100, DRAIN_MAX_MS = 3000, POLL_MS = 10 };
+enum { HAND_OVER_MS = 100, DRAIN_MAX_MS = 3000, STOP_MAX_S = 20, POLL_MS = 10 };
 
 enum phase { RUNNING, HANDING_OVER, DRAINING, STOPPING };
 
@@ -131,6 +132,8 @@ static void watch_signal(struct server *server, uv_signal_t *handle, uv_signal_c
 
 static void stop_all(struct server *server)
 {
+    /* Nobody looks at signals from here on. Should something hang, the process ends all the same. */
+    alarm(STOP_MAX_S);
     mail_to(domain_thread_mailbox(server->domain), MAIL_QUIET);
     domain_thread_wait_quiet(server->domain);
     for (uint32_t i = 0; i < server->web_count; i++)

@@ -263,17 +263,23 @@ static size_t string_len(struct slice json)
     return i + 1 < json.len ? i + 1 : json.len;
 }
 
+/* Of a string, of an empty object or array, or of one character. */
+static size_t piece_len(struct slice json)
+{
+    if (json.at[0] == '"') return string_len(json);
+    bool is_empty = slice_starts(json, slice_of("{}")) || slice_starts(json, slice_of("[]"));
+    return is_empty ? 2 : 1;
+}
+
 void status_pretty(struct buf *out, struct slice json)
 {
     size_t depth = 0;
     while (json.len > 0) {
         char c = json.at[0];
-        bool opens = c == '{' || c == '[', closes = c == '}' || c == ']';
-        bool is_empty = opens && json.len > 1 && (json.at[1] == '}' || json.at[1] == ']');
-        size_t taken = c == '"' ? string_len(json) : is_empty ? 2 : 1;
-        if (closes) new_line(out, depth > 0 ? --depth : 0);
+        size_t taken = piece_len(json);
+        if (c == '}' || c == ']') new_line(out, depth > 0 ? --depth : 0);
         buf_add(out, slice_first(json, taken));
-        if (opens && !is_empty) new_line(out, ++depth);
+        if ((c == '{' || c == '[') && taken == 1) new_line(out, ++depth);
         if (c == ',') new_line(out, depth);
         if (c == ':') buf_add_char(out, ' ');
         json = slice_skip(json, taken);

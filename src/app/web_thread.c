@@ -32,7 +32,8 @@ struct web_thread {
     uv_loop_t loop;
     struct mailbox mailbox, *domain;
     int number;
-    bool is_draining, is_stopping, is_drained;
+    bool is_draining, is_stopping, is_drained, is_closed;
+    size_t commands_away; /* sent to the domain thread, not answered yet */
     uv_sem_t *drained;
     const struct config *config;
     struct event_store *store;
@@ -239,6 +240,7 @@ bool web_thread_is_draining(const struct web_thread *thread)
 
 void web_thread_mail_domain(struct web_thread *thread, struct mail *mail)
 {
+    if (mail->kind == MAIL_COMMAND || mail->kind == MAIL_CHECK) thread->commands_away++;
     mailbox_send(thread->domain, mail);
 }
 
@@ -310,16 +312,26 @@ static void drain(struct web_thread *thread)
     conn_server_drain(thread->server, 0);
 }
 
-static void on_server_stopped(void *owner)
+/* Once all connections are closed and every command has its answer: whoever waited for one, an
+ * exchange without a browser by now, is freed by it. */
+static void close_if_done(struct web_thread *thread)
 {
-    struct web_thread *thread = owner;
-    if (--thread->servers_open > 0) return;
-    chores_stop(thread->chores);
+    if (thread->servers_open > 0 || thread->is_closed) return;
+    chores_stop(thread->chores); /* may answer, or send, some of them */
+    if (thread->commands_away > 0) return;
+    thread->is_closed = true;
     viewers_stop(thread->viewers);
     uv_close((uv_handle_t *)&thread->turn_end, NULL);
     uv_close((uv_handle_t *)&thread->second, NULL);
     loop_delay_stop(&thread->delay);
     mailbox_close(&thread->mailbox);
+}
+
+static void on_server_stopped(void *owner)
+{
+    struct web_thread *thread = owner;
+    thread->servers_open--;
+    close_if_done(thread);
 }
 
 static void stop(struct web_thread *thread)
@@ -337,7 +349,11 @@ static void on_mail(void *owner, struct mail *mail)
 {
     struct web_thread *thread = owner;
     switch (mail->kind) {
-    case MAIL_ANSWER: commands_answered(thread, (struct command_mail *)mail); return;
+    case MAIL_ANSWER:
+        thread->commands_away--;
+        commands_answered(thread, (struct command_mail *)mail);
+        if (thread->is_stopping) close_if_done(thread);
+        return;
     case MAIL_EVENTS: {
         struct events_mail *events = (struct events_mail *)mail;
         if (events->number > thread->applied) thread->applied = events->number;

@@ -309,8 +309,10 @@ int client_ask(struct client *client, const struct client_request *request,
         bool is_last = i + 1 == client->nodes_count;
         int status = answer->status;
         rv = ask_node(node, request, answer, errmsg);
-        if (rv != 0) answer->status = status; /* of a node before, which still holds */
-        if (rv != 0) continue;
+        if (rv != 0) {
+            answer->status = status; /* of a node before, which still holds */
+            continue;
+        }
         answered = true;
         answer->node = node->url;
         client->preferred = place;

@@ -52,6 +52,7 @@ enum hint {
     HINT_REFUSED,  /* page->refusal says why */
     HINT_NOT_SENT, /* nobody to ask */
     HINT_CHECKING,
+    HINT_UNKNOWN, /* nobody knew, all the time that was asked */
     HINT_EARLIER
 };
 
@@ -385,7 +386,7 @@ static void on_checked(struct live *live, struct chat_model *model, const struct
         wake_at_next(model);
     } else {
         model->fate = FATE_WATCHING;
-        model->hint = HINT_NOT_SENT;
+        model->hint = info->outcome == LIVE_NOT_FOUND ? HINT_NOT_SENT : HINT_UNKNOWN;
     }
 }
 
@@ -499,6 +500,10 @@ static void fill_hint(struct chat_page *view, const struct chat_model *model)
     case HINT_NONE: break;
     case HINT_CHECKING:
         buf_add(out, slice_of("Not known yet whether this was sent. Checking\xe2\x80\xa6"));
+        break;
+    case HINT_UNKNOWN:
+        buf_add(out, slice_of("Not known whether this was sent. Your text is still here; if it "
+                              "was, the box empties by itself."));
         break;
     case HINT_NOT_SENT:
         buf_add(out, slice_of("Not sent: no leader. Your text is still here."));

@@ -7,7 +7,7 @@
 
 /* The library's own hash falls through its cases, of which clang warns. */
 #undef HASH_FUNCTION
-#define HASH_FUNCTION(key, len, hash) (hash) = (unsigned)hash_fnv1a(slice_make((key), (len)))
+#define HASH_FUNCTION(key, len, hash) (hash) = (unsigned)hash_keyed((key), (len))
 
 struct address {
     UT_hash_handle hh;

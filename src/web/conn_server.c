@@ -99,7 +99,9 @@ static void conn_check_http(struct conn *conn)
             conn_end(conn, CONN_END_IDLE);
         break;
     case PHASE_NEXT:
-        if (conn_is_over(conn, conn->since_ms, HTTP_IDLE_MS)) conn_end(conn, CONN_END_IDLE);
+        /* While an answer is on its way it is not idle as long as something moves. */
+        if (conn_is_over(conn, conn->out.count > 0 ? conn->moved_ms : conn->since_ms, HTTP_IDLE_MS))
+            conn_end(conn, CONN_END_IDLE);
         break;
     case PHASE_HEAD:
     case PHASE_BODY:
