@@ -494,6 +494,19 @@ static void on_no_lookup(uv_timer_t *timer)
     over(timer->data, UV_EINVAL);
 }
 
+/* An address in figures needs nobody's help: a name service that does not answer must not keep us from
+ * a node that has no name. Does not block. */
+static bool look_at_figures(struct hand *hand, const char *host, const char *port)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    if (getaddrinfo(host, port, &hints, &hand->found) != 0) return false;
+    hand->untried = hand->found;
+    hand->state = HAND_CONNECTING;
+    return true;
+}
+
 static struct hand *dial(struct transport *transport, enum link_kind kind, uint64_t id,
                          const char *address)
 {
@@ -506,12 +519,15 @@ static struct hand *dial(struct transport *transport, enum link_kind kind, uint6
     snprintf(hand->where, sizeof hand->where, "%s", without_name(address));
     int rv = UV_EINVAL;
     if (split_address(hand->where, host, port)) {
-        rv = uv_getaddrinfo(transport->options.loop, &hand->lookup, on_looked_up, host, port,
-                            &hints);
+        if (look_at_figures(hand, host, port)) {
+            rv = connect_next(hand);
+        } else {
+            rv = uv_getaddrinfo(transport->options.loop, &hand->lookup, on_looked_up, host, port,
+                                &hints);
+            if (rv == 0) hand->handles++;
+        }
     }
-    if (rv == 0) {
-        hand->handles++;
-    } else {
+    if (rv != 0) {
         /* Told later, as every other failure. */
         uv_timer_start(&hand->deadline, on_no_lookup, 0, 0);
     }
