@@ -122,18 +122,19 @@ static void fill_event(struct board_event *out, const struct cluster_event *even
     memcpy(out->node, event->node, sizeof out->node);
     switch (event->kind) {
     case CLUSTER_ELECTED:
-        if (event->took_ms > 0)
+        if (event->took_ms > 0) {
             snprintf(out->sentence, sizeof out->sentence,
                      "Elected leader for term %" PRIu64 ", %.1f s after the old one went silent",
                      event->term, (double)event->took_ms / 1000);
-        else
+        } else {
             snprintf(out->sentence, sizeof out->sentence, "Elected leader for term %" PRIu64,
                      event->term);
+        }
         return;
     case CLUSTER_AWAY: snprintf(out->sentence, sizeof out->sentence, "Stopped answering"); return;
     case CLUSTER_BACK: snprintf(out->sentence, sizeof out->sentence, "Answers again"); return;
     case CLUSTER_LOST_LEADER:
-        snprintf(out->sentence, sizeof out->sentence, "Knows no leader any more");
+        snprintf(out->sentence, sizeof out->sentence, "No longer leads");
         return;
     case CLUSTER_FORMED:
         snprintf(out->sentence, sizeof out->sentence, "The cluster was formed");
