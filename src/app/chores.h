@@ -17,14 +17,14 @@ void chores_free(struct chores *chores);
  * the loop. Few run at once, for raft's disk has the same pool; the others wait in order. 0, or
  * ERR_BUSY when too many wait: neither is called then. */
 int chores_read(struct chores *chores,
-                void (*work)(void *owner, struct event_reader *reader, int status),
+                void (*run)(void *owner, struct event_reader *reader, int status),
                 void (*done)(void *owner), void *owner);
 
 struct later;
 
 /* Calls back once after `ms`; early only when the thread stops. What it returns may be cancelled until
  * it is called. */
-struct later *chores_later(struct chores *chores, uint32_t ms, void (*later)(void *owner),
+struct later *chores_later(struct chores *chores, uint32_t ms, void (*run)(void *owner),
                            void *owner);
 /* It is not called any more. */
 void chores_cancel(struct later *later);

@@ -218,14 +218,15 @@ static void log_ready(struct domain_thread *domain, const struct snapshot *snaps
 {
     if (snapshot->ready == domain->was_ready) return;
     domain->was_ready = snapshot->ready;
-    if (snapshot->ready)
+    if (snapshot->ready) {
         log_info("ready", "http=%s role=%s number=%" PRIu64 " uptime_ms=%" PRIu64, snapshot->http,
                  snapshot->cluster.is_leader ? "leader" : "follower", snapshot->events,
                  snapshot->uptime_ms);
-    else if (!snapshot->draining)
+    } else if (!snapshot->draining) {
         log_warn("not ready", "leader=%s behind=%" PRIu64,
                  snapshot->cluster.leader[0] == '\0' ? "-" : snapshot->cluster.leader,
                  snapshot->cluster.behind);
+    }
 }
 
 static void tell_snapshot(struct domain_thread *domain)

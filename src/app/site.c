@@ -419,18 +419,19 @@ static void post_form(struct site *site, struct exchange *exchange,
     read_identity(site, request, &identity);
     buf_reset(&site->headers);
 
-    if (params.is_broken)
+    if (params.is_broken) {
         exchange_error(exchange, 400, "invalid_form", "The form is not well encoded.");
-    else if (!form_is_allowed(site, request, &params, &identity))
+    } else if (!form_is_allowed(site, request, &params, &identity)) {
         exchange_error(
             exchange, 403, "forbidden",
             "This form is not of a page of ours, or its page is too old. Load it again.");
-    else if (exchange->route == ROUTE_SESSION)
+    } else if (exchange->route == ROUTE_SESSION) {
         post_session(site, exchange, &params, &identity);
-    else if (exchange->route == ROUTE_ROOMS)
+    } else if (exchange->route == ROUTE_ROOMS) {
         post_rooms(site, exchange, &params);
-    else
+    } else {
         post_message(site, exchange, request, &params, &identity);
+    }
     params_close(&params);
 }
 

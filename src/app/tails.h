@@ -29,8 +29,8 @@ bool tails_idle(const struct tails *tails);
 
 /* The thread shows the room from now on: on_tail once, perhaps at once; every event of the room that
  * tails_add gets behind it is the thread's too. */
-void tails_open(struct tails *tails, struct slice room, int thread_number);
-void tails_close(struct tails *tails, struct slice room, int thread_number);
+void tails_open(struct tails *tails, struct slice room_name, int thread_number);
+void tails_close(struct tails *tails, struct slice room_name, int thread_number);
 
 /* The next event of the history. Keeps references. Returns a bit for each thread that shows its room
  * and has its tail. */

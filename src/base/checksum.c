@@ -15,11 +15,12 @@ __attribute__((constructor)) static void tables_fill(void)
             sum = (sum >> 1) ^ ((sum & 1) != 0 ? polynomial : 0);
         tables[0][byte] = sum;
     }
-    for (size_t table = 1; table < TABLES; table++)
+    for (size_t table = 1; table < TABLES; table++) {
         for (size_t byte = 0; byte < 256; byte++) {
             uint32_t before = tables[table - 1][byte];
             tables[table][byte] = (before >> 8) ^ tables[0][before & 0xff];
         }
+    }
 }
 
 static uint32_t read_u32(const unsigned char *at)

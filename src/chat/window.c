@@ -92,7 +92,7 @@ static void grow(struct window *window)
     window->slots = mem_new_array(window->slots_size, sizeof *window->slots);
     window->ring = mem_new_array(size, sizeof *window->ring);
     window->ring_size = size;
-    for (uint64_t number = window->first; number <= window->last; number++) {
+    for (uint64_t number = window->first; old_size > 0 && number <= window->last; number++) {
         *entry_of(window, number) = old[number % old_size];
         slot_put(window, number);
     }

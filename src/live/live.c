@@ -502,6 +502,7 @@ void live_stream(struct live *live, const void *shared, int at)
 
 /* ---- the page of a GET ---- */
 
+/* NOLINTNEXTLINE(readability-function-size): all that a page stands on, from its one caller */
 void live_dead_render(const struct live_host *host, const struct live_address *address,
                       const struct identity *identity, struct topic *topic, int16_t offset_minutes,
                       const char *style_nonce, struct buf *html, struct buf *title)

@@ -24,9 +24,9 @@ void *chat_shared_new(const struct shared_options *options)
     return shared;
 }
 
-void chat_shared_free(void *at)
+void chat_shared_free(void *shared_at)
 {
-    struct chat_shared *shared = at;
+    struct chat_shared *shared = shared_at;
     if (shared == NULL) return;
     for (size_t i = 0; i < shared->lines_count; i++)
         line_close(&shared->lines[i]);
@@ -36,9 +36,9 @@ void chat_shared_free(void *at)
     mem_free(shared);
 }
 
-void chat_shared_board(void *at, const struct board *board)
+void chat_shared_board(void *shared_at, const struct board *board)
 {
-    struct chat_shared *shared = at;
+    struct chat_shared *shared = shared_at;
     side_board(&shared->side, board, SIDEBAR_ROOMS_MAX);
 }
 
@@ -62,9 +62,9 @@ static void add_line(struct chat_shared *shared, const struct message_sent *even
     buf_shrink(&shared->scratch, CHAT_TEXT_MAX);
 }
 
-void chat_shared_add(void *at, const struct message *message, int64_t now_ms)
+void chat_shared_add(void *shared_at, const struct message *message, int64_t now_ms)
 {
-    struct chat_shared *shared = at;
+    struct chat_shared *shared = shared_at;
     const struct message_sent *event = &message->event;
     if (event->number <= shared->newest) return; /* shown already */
     if (shared->lines_count == 0) shared->day = when_day(now_ms, shared->offset_minutes);
@@ -74,16 +74,16 @@ void chat_shared_add(void *at, const struct message *message, int64_t now_ms)
     show_newest(shared);
 }
 
-void chat_shared_fresh(void *at)
+void chat_shared_fresh(void *shared_at)
 {
-    struct chat_shared *shared = at;
+    struct chat_shared *shared = shared_at;
     shared->messages_count = shared->lines_count - shared->settled_count;
     shared->messages = shared->messages_count == 0 ? NULL : shared->lines + shared->settled_count;
 }
 
-void chat_shared_settle(void *at)
+void chat_shared_settle(void *shared_at)
 {
-    struct chat_shared *shared = at;
+    struct chat_shared *shared = shared_at;
     size_t extra = shared->lines_count > PAGE_MESSAGES ? shared->lines_count - PAGE_MESSAGES : 0;
     for (size_t i = 0; i < extra; i++)
         line_close(&shared->lines[i]);
@@ -95,18 +95,18 @@ void chat_shared_settle(void *at)
     show_newest(shared);
 }
 
-void chat_shared_tail(void *at, const struct room_tail *tail, int64_t now_ms)
+void chat_shared_tail(void *shared_at, const struct room_tail *tail, int64_t now_ms)
 {
-    struct chat_shared *shared = at;
+    struct chat_shared *shared = shared_at;
     size_t first = tail->count > PAGE_MESSAGES ? tail->count - PAGE_MESSAGES : 0;
     for (size_t i = first; i < tail->count; i++)
         chat_shared_add(shared, room_tail_at(tail, i), now_ms);
     chat_shared_settle(shared);
 }
 
-bool chat_shared_day_passed(void *at, int64_t now_ms)
+bool chat_shared_day_passed(void *shared_at, int64_t now_ms)
 {
-    struct chat_shared *shared = at;
+    struct chat_shared *shared = shared_at;
     int64_t day = when_day(now_ms, shared->offset_minutes);
     bool changed = false;
     if (shared->lines_count == 0 || day == shared->day) return false;

@@ -58,9 +58,9 @@ void *cluster_shared_new(const struct shared_options *options)
     return shared;
 }
 
-void cluster_shared_free(void *at)
+void cluster_shared_free(void *shared_at)
 {
-    struct cluster_shared *shared = at;
+    struct cluster_shared *shared = shared_at;
     if (shared == NULL) return;
     side_close(&shared->side);
     mem_free(shared);
@@ -214,9 +214,9 @@ static void make_event(struct cluster_shared *shared, struct cluster_happening *
     };
 }
 
-void cluster_shared_board(void *at, const struct board *board)
+void cluster_shared_board(void *shared_at, const struct board *board)
 {
-    struct cluster_shared *shared = at;
+    struct cluster_shared *shared = shared_at;
     struct buf scratch;
     side_board(&shared->side, board, SIDEBAR_ROOMS_MAX);
     buf_init(&scratch, SCRATCH_MAX);

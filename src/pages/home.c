@@ -41,9 +41,9 @@ void *home_shared_new(const struct shared_options *options)
     return shared;
 }
 
-void home_shared_free(void *at)
+void home_shared_free(void *shared_at)
 {
-    struct home_shared *shared = at;
+    struct home_shared *shared = shared_at;
     if (shared == NULL) return;
     side_close(&shared->side);
     mem_free(shared);
@@ -71,9 +71,9 @@ static void make_room(struct home_shared *shared, struct home_room *room,
     }
 }
 
-void home_shared_board(void *at, const struct board *board)
+void home_shared_board(void *shared_at, const struct board *board)
 {
-    struct home_shared *shared = at;
+    struct home_shared *shared = shared_at;
     struct buf scratch;
     side_board(&shared->side, board, LIST_ROOMS_MAX);
     buf_init(&scratch, LAST_MAX);
@@ -158,8 +158,9 @@ static void home_view_render(struct render *r, const void *page, const void *at)
 {
     const struct home_model *model = page;
     const struct home_shared *shared = at;
-    if (model == NULL) {
-        home_render(r, NULL, shared);
+    static const struct home_page nobody = {.strip_class = SLICE("strip")};
+    if (model == NULL) { /* what all have in common */
+        home_render(r, &nobody, shared);
         return;
     }
     struct home_page view = {.strip_class = slice_of("strip")};

@@ -34,43 +34,43 @@ static void forget(struct reader *reader, uint64_t key)
     if (room != NULL) *room = reader->rooms[--reader->count];
 }
 
-void reader_enter(void **at, struct slice room, const struct board *board)
+void reader_enter(void **reader_at, struct slice room, const struct board *board)
 {
-    struct reader *reader = *at;
+    struct reader *reader = *reader_at;
     if (reader == NULL) {
         reader = mem_new(sizeof *reader);
         reader->since = board == NULL ? UINT64_MAX : board->number;
-        *at = reader;
+        *reader_at = reader;
     }
     reader->current = room.len == 0 ? 0 : side_room_key(room);
     if (reader->current != 0) forget(reader, reader->current);
 }
 
-void reader_leave(void **at, struct slice room, uint64_t messages)
+void reader_leave(void **reader_at, struct slice room, uint64_t messages)
 {
-    struct reader *reader = *at;
+    struct reader *reader = *reader_at;
     if (reader == NULL || room.len == 0) return;
     uint64_t key = side_room_key(room);
     struct reader_room *left = find(reader, key);
-    if (left == NULL) left = add(at, key);
+    if (left == NULL) left = add(reader_at, key);
     if (left != NULL) left->seen = messages;
-    reader = *at;
+    reader = *reader_at;
     if (reader->current == key) reader->current = 0;
 }
 
-void reader_board(void **at, const struct side *side)
+void reader_board(void **reader_at, const struct side *side)
 {
-    struct reader *reader = *at;
+    struct reader *reader = *reader_at;
     if (reader == NULL || side->board == NULL) return;
     if (reader->since == UINT64_MAX) reader->since = side->board->number;
     for (size_t i = 0; i < side->rooms_count; i++) {
         const struct side_room *room = &side->rooms[i];
         if (room->last_number <= reader->since || room->key == reader->current) continue;
         if (find(reader, room->key) != NULL) continue;
-        struct reader_room *news = add(at, room->key);
+        struct reader_room *news = add(reader_at, room->key);
         if (news == NULL) return;
         news->seen = room->before;
-        reader = *at;
+        reader = *reader_at;
     }
 }
 

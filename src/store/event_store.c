@@ -143,7 +143,7 @@ static int meta_get(const struct event_store *store, MDB_txn *txn, const char *n
     MDB_val data;
     int rv = mdb_get(txn, store->meta, &key, &data);
     if (rv != 0) return code_of(rv);
-    if (data.mv_size != size) return ERR_DATA;
+    if (data.mv_size != size || data.mv_data == NULL) return ERR_DATA;
     *value = data.mv_data;
     return 0;
 }
@@ -156,6 +156,7 @@ static int meta_read(const struct event_store *store, MDB_txn *txn, struct event
     if (rv != 0) return rv == ERR_NOT_FOUND ? ERR_DATA : rv;
     marks->format = little_load_u32(value);
     rv = meta_get(store, txn, "cluster", sizeof marks->cluster, &value);
+    assert(value != NULL);
     if (rv == 0) memcpy(marks->cluster, value, sizeof marks->cluster);
     if (rv != 0 && rv != ERR_NOT_FOUND) return rv;
 
@@ -651,7 +652,7 @@ int event_reader_command(struct event_reader *reader, const struct command_id *i
     MDB_val data;
     int rv = mdb_get(reader->txn, reader->store->commands, &key, &data);
     if (rv != 0) return code_of(rv);
-    struct message_sent event;
+    struct message_sent event = {.number = 0};
     rv = event_behind_index(reader->store, reader->txn, &data, &event, NULL);
     if (rv != 0) return rv;
     if (!command_id_equal(&event.id, id)) return ERR_DATA;
@@ -703,6 +704,7 @@ static int stream_event(struct event_reader *reader, const MDB_val *key, const M
 }
 
 /* Walks from where the cursor stands, in one direction, while the keys are the room's. */
+/* NOLINTNEXTLINE(readability-function-size): a walk has a place, a way, a room and a listener */
 static int walk(struct event_reader *reader, MDB_cursor *cursor, MDB_cursor_op direction,
                 struct slice room, size_t limit, event_fn on_event, void *owner)
 {
@@ -710,8 +712,8 @@ static int walk(struct event_reader *reader, MDB_cursor *cursor, MDB_cursor_op d
     MDB_val data;
     int rv = limit == 0 ? MDB_NOTFOUND : mdb_cursor_get(cursor, &key, &data, MDB_GET_CURRENT);
     while (rv == 0 && is_of_room(&key, room)) {
-        struct message_sent event;
-        struct slice bytes;
+        struct message_sent event = {.number = 0};
+        struct slice bytes = {NULL, 0};
         int code = stream_event(reader, &key, &data, room, &event, &bytes);
         if (code != 0) return code;
         if (!on_event(owner, &event, bytes) || --limit == 0) return 0;
@@ -779,7 +781,7 @@ int event_reader_room_after(struct event_reader *reader, struct slice room, uint
                             size_t limit, event_fn on_event, void *owner)
 {
     assert(reader->open);
-    struct chat_room found;
+    struct chat_room found = {.last_number = 0};
     int rv = room_get(reader->store, reader->txn, room, &found);
     if (rv != 0) return rv == ERR_NOT_FOUND ? 0 : rv;
     if (found.last_number <= after) return 0;
@@ -870,8 +872,8 @@ static int restore_last_messages(struct event_reader *reader, struct chat *chat)
     size_t count = 0;
     struct chat_room *room = chat->newest;
     for (; room != NULL && count < LIST_ROOMS_MAX; room = room->older, count++) {
-        struct message_sent event;
-        struct slice bytes;
+        struct message_sent event = {.number = 0};
+        struct slice bytes = {NULL, 0};
         int rv = event_reader_get(reader, room->last_number, &event, &bytes);
         if (rv != 0) return rv == ERR_NOT_FOUND ? ERR_DATA : rv;
         if (!slice_equal(event.room, chat_room_name(room)) || event.seq != room->seq)

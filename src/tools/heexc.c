@@ -159,7 +159,7 @@ __attribute__((noreturn, format(printf, 2, 3))) static void fail(struct place pl
 static void add_text(struct slice text)
 {
     if (text.len > sizeof c.text - c.text_len) fail(c.source->place, "too much text");
-    memcpy(c.text + c.text_len, text.at, text.len);
+    if (text.len > 0) memcpy(c.text + c.text_len, text.at, text.len);
     c.text_len += text.len;
 }
 

@@ -1,5 +1,6 @@
 #include "web/listener.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -77,6 +78,7 @@ static bool split_address(const char *address, char host[ADDRESS_MAX + 1], char 
     }
     if (name.len > 0) memcpy(host, name.at, name.len);
     host[name.len] = '\0';
+    assert(digits.len > 0);
     memcpy(port, digits.at, digits.len);
     port[digits.len] = '\0';
     return true;

@@ -13,6 +13,7 @@ static uintptr_t slot_at(const struct out *out, uint32_t place)
 
 static struct shared *slot_piece(uintptr_t slot)
 {
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): the lowest bit is ours */
     return (struct shared *)(slot & ~ENDS_FRAME);
 }
 
