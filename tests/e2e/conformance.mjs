@@ -551,17 +551,22 @@ describe('messages', () => {
     const { nonce } = view.composer;
     await view.send('sent', { nonce });
     const other = await joinAt(page, { base: two.url });
-    const sent = await other.send('sent', { nonce, event: 'recover' });
+    // A client recovers once for each join; a view that asks more often is put off.
+    const recover = async (text, id) => {
+      await other.join();
+      return other.send(text, { nonce: id, event: 'recover' });
+    };
+    const sent = await recover('sent', nonce);
     assert.equal(sent.text, '');
     assert.notEqual(sent.nonce, nonce);
 
     const draft = view.composer.nonce;
-    const kept = await other.send('a draft', { nonce: draft, event: 'recover' });
+    const kept = await recover('a draft', draft);
     assert.equal(kept.text, 'a draft');
     assert.equal(kept.nonce, draft);
     assert.equal((await history(room)).length, 1, 'a draft is not sent');
 
-    const used = await other.send('changed', { nonce, event: 'recover' });
+    const used = await recover('changed', nonce);
     assert.equal(used.text, 'changed');
     assert.notEqual(used.nonce, nonce);
     assert.equal(used.hint, 'Your earlier message was sent, this one not yet.');
@@ -569,7 +574,7 @@ describe('messages', () => {
     // One in flight: asked for on another node while it is being sent.
     const flying = view.composer.nonce;
     const sending = view.send('flying', { nonce: flying });
-    await other.send('flying', { nonce: flying, event: 'recover' });
+    await recover('flying', flying);
     await sending;
     await until('the box is empty on both pages', () => other.composer.text === '' && other.composer.nonce !== flying, 5_000);
     assert.equal((await history(room)).length, 2);

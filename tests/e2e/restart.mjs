@@ -181,7 +181,7 @@ describe('one data directory', () => {
     fs.rmSync(two.dataDir, { recursive: true });
     two.start();
     assert.equal(await two.end(), 3, two.logTail());
-    assert.match(two.log(), /members (add|remove)|rejoin/);
+    assert.match(two.log(), /has lost its data must not vote|members (add|remove)|rejoin/);
     assert.equal((await say(cluster.nodes[0], 'kept', 'after the wipe')).status, 201);
   });
 
