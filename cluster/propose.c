@@ -194,7 +194,7 @@ static void drop_all(struct propose *propose, struct proposal *list, bool may_be
 {
     while (list != NULL) {
         struct proposal *proposal = list;
-        list = proposal->next; /* its neighbours go too: the links need no repair */
+        list = proposal->next;          /* its neighbours go too: the links need no repair */
         assert(propose->by_id != NULL); /* it is in there */
         HASH_DEL(propose->by_id, proposal);
         propose->handler.on_dropped(propose->handler.owner, proposal, may_be_in_log);

@@ -65,6 +65,9 @@ static void show_neighbour(const struct node *node, const struct neighbour *neig
                                      .messages_out = link.frames_out};
     bool is_away = neighbour->is_away || !neighbour->is_known;
     member->state = is_away ? MEMBER_AWAY : state_of(last->state, last->flags);
+    /* Who leads raft knows before the next beat tells. */
+    if (member->state == MEMBER_LEADER) member->state = MEMBER_FOLLOWER;
+    if (!is_away && neighbour->id == node->leader) member->state = MEMBER_LEADER;
     snprintf(member->name, sizeof member->name, "%s", neighbour->name);
     snprintf(member->address, sizeof member->address, "%s", neighbour->address);
     snprintf(member->http, sizeof member->http, "%s", last->http);
