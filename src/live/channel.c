@@ -210,6 +210,7 @@ static int64_t read_offset(const struct json *params)
 static void on_join(struct channel *channel, const struct request *request)
 {
     if (channel->live != NULL) live_close(channel->live);
+    if (request->ref.len == 0) return; /* no answer, so no page that diffs could be of */
     if (!read_identity(channel, request)) {
         reply_error(channel, request, slice_of("{\"reason\":\"stale\"}"));
         return;

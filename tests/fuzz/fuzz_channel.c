@@ -59,7 +59,7 @@ static void play(struct fake_host *fake, struct slice line)
     case '<': send_frame(fake, 'A', rest); break;
     case '>': send_frame(fake, 'B', rest); break;
     case 's':
-        if (text_valid(rest))
+        if (text_valid(rest) && !text_has_controls(rest))
             fake_host_say(fake, slice_of("lobby"), slice_of(""), slice_of("eve"), rest);
         break;
     case 'p': fake_host_people(fake, slice_of("lobby"), slice_of("ann bob")); break;
