@@ -340,8 +340,8 @@ describe('a node that is stopped', () => {
       await a.type(', sent');
       await a.page.keyboard.press('Enter');
       await a.sees('a draft, sent');
-      const { value } = await json(`${front.url}/status`);
-      assert.equal(value.cluster.voters_up, 2);
+      await until('the others see that it is away',
+                  async () => (await json(`${front.url}/status`)).value.cluster.voters_up === 2);
       await leave(a);
     } finally {
       await front.stop();
