@@ -146,12 +146,13 @@ static bool broadcast(struct rooms *rooms, struct topic *topic)
 /* What has come for the room goes out to its readers. */
 static void flush_room(struct rooms *rooms, struct room *room)
 {
+    const struct live_host *host = viewers_host(web_thread_viewers(rooms->thread));
     struct offset_topic *topic;
     if (room->fresh_bytes == 0) return;
     room->fresh_bytes = 0;
     DL_FOREACH(room->topics, topic) {
         chat_shared_fresh(topic->topic.shared);
-        broadcast(rooms, &topic->topic);
+        topic_broadcast_stream(&topic->topic, host, &rooms->scratch);
         chat_shared_settle(topic->topic.shared);
         topic_stream_changed(&topic->topic);
     }

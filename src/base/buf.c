@@ -32,15 +32,13 @@ void buf_shrink(struct buf *buf, size_t keep)
 }
 
 /* Twice as much each time, so that many small appends cost as much as one large. */
-static bool make_room(struct buf *buf, size_t len)
+static bool grow(struct buf *buf, size_t len)
 {
     if (len > buf->max - buf->len) {
         buf->overflowed = true;
         return false;
     }
     size_t need = buf->len + len;
-    if (need <= buf->size) return true;
-
     size_t size = buf->size < BUF_FIRST_SIZE ? BUF_FIRST_SIZE : buf->size;
     while (size < need)
         size = size > buf->max / 2 ? buf->max : size * 2;
@@ -48,6 +46,12 @@ static bool make_room(struct buf *buf, size_t len)
     buf->at = mem_grow(buf->at, size);
     buf->size = size;
     return true;
+}
+
+/* size never exceeds max, so what fits the one fits the other. */
+static inline bool make_room(struct buf *buf, size_t len)
+{
+    return len <= buf->size - buf->len || grow(buf, len);
 }
 
 void buf_append(struct buf *buf, const void *bytes, size_t len)

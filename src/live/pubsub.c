@@ -52,7 +52,8 @@ static void lose_readers(struct topic *topic)
         channel_crash(topic->readers->channel);
 }
 
-bool topic_broadcast(struct topic *topic, const struct live_host *host, struct buf *scratch)
+static bool broadcast(struct topic *topic, const struct live_host *host, struct buf *scratch,
+                      unsigned scopes)
 {
     if (topic->readers == NULL) return false;
     struct render r;
@@ -60,7 +61,7 @@ bool topic_broadcast(struct topic *topic, const struct live_host *host, struct b
     buf_add(scratch, slice_of("[null,null,\""));
     buf_add(scratch, channel_topic);
     buf_add(scratch, slice_of("\",\"diff\","));
-    render_init(&r, RENDER_DIFF, RENDER_SHARED | RENDER_STREAM, scratch);
+    render_init(&r, RENDER_DIFF, scopes, scratch);
     r.shared_hashes = topic->hashes;
     topic->view->render(&r, NULL, topic->shared);
     if (!r.changed && !scratch->overflowed) return false;
@@ -75,4 +76,14 @@ bool topic_broadcast(struct topic *topic, const struct live_host *host, struct b
         host->send_frame(host->owner, live->channel->connection, frame);
     shared_unref(frame);
     return true;
+}
+
+bool topic_broadcast(struct topic *topic, const struct live_host *host, struct buf *scratch)
+{
+    return broadcast(topic, host, scratch, RENDER_SHARED | RENDER_STREAM);
+}
+
+bool topic_broadcast_stream(struct topic *topic, const struct live_host *host, struct buf *scratch)
+{
+    return broadcast(topic, host, scratch, RENDER_STREAM);
 }

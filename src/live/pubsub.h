@@ -35,6 +35,9 @@ void topic_close(struct topic *topic);
  * was sent. `scratch` is the thread's, reset here. Without readers it does nothing: the next one
  * starts afresh. */
 bool topic_broadcast(struct topic *topic, const struct live_host *host, struct buf *scratch);
+/* Only what the stream's list holds, without a look at the other holes: for when nothing else can have
+ * changed. A message costs so much and no more, however long the lists beside it are. */
+bool topic_broadcast_stream(struct topic *topic, const struct live_host *host, struct buf *scratch);
 
 /* The stream's list for joins is another one now: later joins encode it anew. */
 void topic_stream_changed(struct topic *topic);
