@@ -72,7 +72,6 @@ struct config {
         size_t peers_count;           /* 0 = alone */
     } cluster;
     struct {
-        uint32_t keep_log; /* raft entries */
         uint64_t map_size; /* bytes */
     } store;
     struct {

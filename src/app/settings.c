@@ -279,9 +279,6 @@ const struct setting settings[] = {
      .fallback = "400ms",
      .help = "A silent leader is replaced after once to twice that. At least 10 heartbeats; 1s and "
              "100ms across data centres."},
-    {"store", "keep_log", "N", COUNT_AT(store.keep_log, 64, 1000000), .fallback = "8192",
-     .help = "For snapshots of the log, every so many entries; without effect: this version makes "
-             "none."},
     {"store", "map_size", "SIZE", SIZE_AT(store.map_size, 64ull << 20, 16ull << 40),
      .fallback = "64GiB", .help = "Address space for the history, not disk: what it may grow to."},
     {"chat", "message_max", "N", COUNT_AT(chat.message_max, 1, CHAT_TEXT_CODE_POINTS_MAX),

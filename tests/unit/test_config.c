@@ -256,7 +256,7 @@ static void everything_that_is_wrong_is_told_at_once(void **state)
 {
     struct fixture *fixture = *state;
     give(fixture, "--chat-raet");
-    give(fixture, "--store-keep-log=1");
+    give(fixture, "--chat-message-max=0");
     assert_error(fixture, "[http]\nlisten = x\njunk\n[nowhere]\na = 1\nb = 2\n",
                  "tea.conf:2: [http] listen = x: ");
     assert_non_null(strstr(fixture->errors.at, "tea.conf:3: neither [section] nor key = value\n"));
@@ -264,7 +264,7 @@ static void everything_that_is_wrong_is_told_at_once(void **state)
     assert_null(strstr(fixture->errors.at, "tea.conf:6"));
     assert_non_null(strstr(fixture->errors.at, "unknown option '--chat-raet'. Did you mean "
                                                "'--chat-rate'?\n"));
-    assert_non_null(strstr(fixture->errors.at, "--store-keep-log 1: must be 64 to 1000000\n"));
+    assert_non_null(strstr(fixture->errors.at, "--chat-message-max 0: must be 1 to 4000\n"));
 }
 
 static void a_key_is_set_once(void **state)
