@@ -19,6 +19,7 @@ struct propose {
     struct proposal *in_flight; /* of the entry that was submitted */
     struct proposal *by_id;     /* of both */
     size_t queued, flying;
+    size_t bytes;           /* of the texts of both */
     uint64_t added, passed; /* how many ever came in, and how many left the queue */
     struct buf batch;
     struct histogram times;
@@ -36,9 +37,28 @@ static struct proposal *find(const struct propose *propose, const struct command
     return found;
 }
 
-static void forget(struct propose *propose, struct proposal *proposal)
+static size_t text_bytes(const struct send_message *command)
+{
+    return command->room.len + command->sender.len + command->text.len;
+}
+
+static void remember(struct propose *propose, struct proposal *proposal)
+{
+    HASH_ADD_BYHASHVALUE(hh, propose->by_id, command.id, sizeof proposal->command.id,
+                         hash_of(&proposal->command.id), proposal);
+    propose->bytes += text_bytes(&proposal->command);
+}
+
+/* Of it nothing is known any more; its memory stays. */
+static void let_go(struct propose *propose, struct proposal *proposal)
 {
     HASH_DEL(propose->by_id, proposal);
+    propose->bytes -= text_bytes(&proposal->command);
+}
+
+static void forget(struct propose *propose, struct proposal *proposal)
+{
+    let_go(propose, proposal);
     mem_free(proposal);
 }
 
@@ -91,14 +111,15 @@ void propose_add(struct propose *propose, const struct send_message *command, ui
     struct proposal *known = find(propose, &command->id);
     enum chat_refusal refusal = CHAT_ACCEPTED;
     if (known != NULL && known->content != proposal->content) refusal = CHAT_ID_USED;
-    if (known == NULL && propose->queued >= propose->queue_max) refusal = CHAT_BUSY;
+    bool is_full = propose->queued >= propose->queue_max ||
+                   propose->bytes + text_bytes(command) > PROPOSE_BYTES_MAX;
+    if (known == NULL && is_full) refusal = CHAT_BUSY;
     if (refusal != CHAT_ACCEPTED) refuse(propose, proposal, refusal, 0);
     if (known != NULL || refusal != CHAT_ACCEPTED) {
         mem_free(proposal);
         return;
     }
-    HASH_ADD_BYHASHVALUE(hh, propose->by_id, command.id, sizeof proposal->command.id,
-                         hash_of(&proposal->command.id), proposal);
+    remember(propose, proposal);
     DL_APPEND(propose->queue, proposal);
     propose->queued++;
     propose->added++;
@@ -196,7 +217,7 @@ static void drop_all(struct propose *propose, struct proposal *list, bool may_be
         struct proposal *proposal = list;
         list = proposal->next;          /* its neighbours go too: the links need no repair */
         assert(propose->by_id != NULL); /* it is in there */
-        HASH_DEL(propose->by_id, proposal);
+        let_go(propose, proposal);
         propose->handler.on_dropped(propose->handler.owner, proposal, may_be_in_log);
         mem_free(proposal);
     }

@@ -88,6 +88,7 @@ enum {
     BARRIER_DEADLINE_MS = 5 * 1000,
     BARRIERS_WAITING_MAX = 4096, /* on the leader, of all nodes */
     GAP_BYTES_MAX = 64 * 1024 * 1024,
+    PROPOSE_BYTES_MAX = 64 * 1024 * 1024,   /* of commands that a leader has queued or in flight */
     STORE_LAG_BYTES_MAX = 64 * 1024 * 1024, /* of events that wait for the event store's disk */
     STORE_STUCK_MS = 2000,                  /* so much waits, and nothing moves: no leader */
     DISK_FREE_LOW = 200 * 1024 * 1024,      /* below it a leader hands over */

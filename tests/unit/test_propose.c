@@ -22,6 +22,8 @@ struct log { /* stands in for raft and for those who wait */
     bool last_retried;
 };
 
+enum { QUEUE_MAX = 2000 };
+
 static void on_command(void *owner, const struct send_message *command)
 {
     struct log *log = owner;
@@ -70,7 +72,7 @@ static int setup(void **state)
     log = (struct log){.answer = SUBMITTED};
     chat_init(&log.chat, &limits);
     log.propose = propose_new(
-        &log.chat, 1000,
+        &log.chat, QUEUE_MAX,
         &(struct propose_handler){
             .owner = &log, .submit = submit, .on_refused = on_refused, .on_dropped = on_dropped});
     *state = &log;
@@ -260,11 +262,30 @@ static void lost_leadership_drops_all_and_says_what_may_be_in_the_log(void **sta
 static void a_full_queue_is_busy(void **state)
 {
     struct log *log = *state;
-    for (unsigned i = 1; i <= 1000; i++)
+    for (unsigned i = 1; i <= QUEUE_MAX; i++)
         add(log, i, "hello");
     assert_int_equal(log->refused, 0);
-    add(log, 1001, "hello");
+    add(log, QUEUE_MAX + 1, "hello");
     assert_int_equal(log->last_refusal, CHAT_BUSY);
+}
+
+static void a_queue_of_long_texts_is_busy_before_it_is_long(void **state)
+{
+    static char text[64 * 1024 + 1]; /* longer than execute lets pass: the queue looks at no text */
+    const unsigned fit = PROPOSE_BYTES_MAX / sizeof text;
+    struct log *log = *state;
+    assert_true(fit < QUEUE_MAX);
+    memset(text, 'x', sizeof text - 1);
+    for (unsigned i = 1; i <= fit; i++)
+        add(log, i, text);
+    assert_int_equal(log->refused, 0);
+    add(log, fit + 1, text);
+    add(log, fit + 2, text);
+    assert_int_equal(log->last_refusal, CHAT_BUSY);
+    propose_drop(log->propose);
+    add(log, fit + 3, text);
+    assert_true(log->refused <= 2);
+    assert_int_equal(propose_waiting(log->propose), 1);
 }
 
 static void a_mark_is_passed_when_all_before_it_left_the_queue(void **state)
@@ -298,6 +319,7 @@ int main(void)
         TEST(a_disk_that_is_short_of_space_refuses),
         TEST(lost_leadership_drops_all_and_says_what_may_be_in_the_log),
         TEST(a_full_queue_is_busy),
+        TEST(a_queue_of_long_texts_is_busy_before_it_is_long),
         TEST(a_mark_is_passed_when_all_before_it_left_the_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
