@@ -43,13 +43,14 @@ struct neighbour { /* another node, as we see it */
 };
 
 struct beats {
-    struct neighbour neighbours[2 * PEERS_MAX];
+    struct neighbour neighbours[2 * MEMBERS_MAX]; /* who has just left may stay for a moment */
     size_t count;
 };
 
 /* NULL if the table is full. Known already: that one. */
 struct neighbour *beats_add(struct beats *beats, uint64_t id, const char *name, const char *address,
                             uint64_t now_ms);
+void beats_remove(struct beats *beats, uint64_t id);
 struct neighbour *beats_find(struct beats *beats, uint64_t id);
 
 void beat_encode(struct buf *out, const struct beat *mine, const struct neighbour *to,

@@ -60,7 +60,7 @@
 #include "base/histogram.h"
 #include "base/limits.h"
 
-enum { GUARD_SERVERS_MAX = 2 * PEERS_MAX };
+enum { GUARD_SERVERS_MAX = 2 * MEMBERS_MAX };
 
 struct guard_handler {
     void *owner;

@@ -1,6 +1,7 @@
 #include "cluster/machine.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/log.h"
 
@@ -61,7 +62,8 @@ static int restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 }
 
 void machine_init(struct machine *machine, struct raft *raft, struct chat *chat,
-                  uint64_t stored_index, const struct machine_handler *handler)
+                  const uint8_t cluster[16], uint64_t stored_index,
+                  const struct machine_handler *handler)
 {
     *machine = (struct machine){
         .fsm = {.version = 2, .apply = apply, .snapshot = snapshot, .restore = restore},
@@ -70,4 +72,5 @@ void machine_init(struct machine *machine, struct raft *raft, struct chat *chat,
         .handler = *handler,
         .stored_index = stored_index};
     machine->fsm.data = machine;
+    memcpy(machine->cluster, cluster, sizeof machine->cluster);
 }

@@ -125,7 +125,7 @@ static int begin_transfer(struct node *node, raft_id to)
 
 static void form(struct node *node)
 {
-    struct form_peer others[2 * PEERS_MAX];
+    struct form_peer others[2 * MEMBERS_MAX];
     struct data_dir *dir = node->options.dir;
     const char *waits_for;
     struct errmsg errmsg;

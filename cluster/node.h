@@ -2,13 +2,16 @@
  *
  *   start      alone: bootstraps itself. With peers: asks them all; when all are new (or forming)
  *              they bootstrap the same configuration; when one is formed already and this directory
- *              is empty, the node ends with a sentence (docs/operations.md).
+ *              is empty, the node ends with a sentence (docs/operations.md). With join: asks the
+ *              members until `members add` has let it in (ask.h).
  *   a command  node_send: here when this node leads, else forwarded to the leader, and again when
  *              the leader changes or keeps silent, always with the same command id, until
  *              FORWARD_DEADLINE_MS. The answer comes when THIS node has applied it, with its number.
  *   an event   on_event, on every node, in log order, exactly once a run; also for what the store has
  *              not yet at start. Events that the store has are not told again.
  *   durable    the domain thread tells what the store has on disk (node_durable)
+ *   a gap      events below raft's log are missing here: they are fetched from any other node
+ *              (backfill.h) and told by on_event like all others; until then nothing else is decided
  *   stop       gives leadership away first, if it has it
  *
  * Everything happens in one loop, the domain thread's. Bytes from other nodes are believed only
@@ -84,7 +87,7 @@ enum member_state {
 
 struct member_status {
     char name[NODE_NAME_MAX + 1], address[ADDRESS_MAX + 1], http[URL_MAX + 1], version[16];
-    bool is_voter, is_self;
+    bool is_voter, is_self; /* not a voter: a stand-by */
     enum member_state state;
     bool known;       /* it has told us something, ever; else the figures below are empty */
     uint64_t away_ms; /* since it was heard last */
@@ -96,8 +99,23 @@ struct member_status {
 struct cluster_status {
     char name[64];
     bool is_forming; /* before the first bootstrap; waiting_for says for whom */
+    bool is_joining; /* asks to be let in; joining_note says what it was told */
     char waiting_for[NODE_NAME_MAX + 1];
-    char leader[NODE_NAME_MAX + 1]; /* empty = none known */
+    char joining_note[200];
+    bool has_gap; /* events are missing below the log, and are being fetched: */
+    struct {
+        uint64_t from, number, goal; /* began at, reached, ends at */
+        uint64_t events_per_second;
+        uint64_t waiting_bytes;       /* of entries that wait behind it */
+        char peer[NODE_NAME_MAX + 1]; /* asked now; empty = none */
+    } gap;
+    uint64_t backfilled_in, backfilled_out; /* events, since the process began */
+    uint64_t snapshots;                     /* manifests that raft wrote */
+    uint64_t snapshot_us_max;               /* of raft's thread, for one */
+    size_t history_copies;                  /* members up that have all events we know of */
+    bool is_disk_full;                      /* takes nothing until there is room again */
+    bool is_changing;                       /* a change of the members is on its way */
+    char leader[NODE_NAME_MAX + 1];         /* empty = none known */
     char voted_for[NODE_NAME_MAX + 1];
     bool is_leader, is_ready; /* ready: accepts commands as leader, or follows one and is level */
     uint64_t raft_id, term, leader_changes;
@@ -107,7 +125,7 @@ struct cluster_status {
     uint64_t behind;          /* events, against the highest number that any node has told */
     uint64_t guard_trimmed, guard_dropped;
     size_t members_count, voters, voters_up;
-    struct member_status members[PEERS_MAX];
+    struct member_status members[MEMBERS_MAX];
     struct histogram commit; /* accepted by the leader to applied there; leader only */
     struct histogram fsync;  /* raft's writes */
     uint64_t results[5];     /* commands of this node: committed, refused, no_leader, unknown,
@@ -120,7 +138,14 @@ enum cluster_event_kind {
     CLUSTER_BACK,
     CLUSTER_LOST_LEADER,
     CLUSTER_FORMED,
-    CLUSTER_TRANSFERRED
+    CLUSTER_TRANSFERRED,
+    CLUSTER_CATCHING_UP, /* a node has begun to fetch events */
+    CLUSTER_CAUGHT_UP,
+    CLUSTER_ADDED,
+    CLUSTER_PROMOTED,
+    CLUSTER_REMOVED,
+    CLUSTER_DISK_FULL, /* this node takes no more */
+    CLUSTER_DISK_FREE
 };
 
 struct cluster_event { /* for "What happened" */
@@ -129,6 +154,32 @@ struct cluster_event { /* for "What happened" */
     char node[NODE_NAME_MAX + 1];
     uint64_t term;
     uint64_t took_ms; /* elected: since the old leader went silent; 0 = unknown */
+};
+
+/* ---- changing the members ---- */
+
+enum change_kind { CHANGE_ADD, CHANGE_PROMOTE, CHANGE_REMOVE, CHANGE_TRANSFER };
+
+enum change_result {
+    CHANGE_DONE,    /* committed; of a transfer: the new leader is heard */
+    CHANGE_REFUSED, /* nothing was changed: word and sentence say why */
+    CHANGE_UNKNOWN  /* may have been, or may come to be: look at the members */
+};
+
+struct change_answer {
+    enum change_result result;
+    char word[24];      /* "name_used", "not_healthy": for programs */
+    char sentence[200]; /* for a person */
+};
+
+struct change_request { /* first member of the caller's; stays until its on_changed */
+    enum change_kind kind;
+    char name[NODE_NAME_MAX + 1];  /* of a transfer: empty = the most up-to-date voter */
+    char address[ADDRESS_MAX + 1]; /* of an add */
+    void (*on_changed)(struct change_request *request, const struct change_answer *answer);
+    /* the rest is the node's */
+    struct change_request *next, *prev;
+    uint64_t deadline_ms, id;
 };
 
 struct node_handler {
@@ -144,18 +195,25 @@ struct node_handler {
     /* Must end the process: exit_code 1 (failed while running), 3 (data not usable), 4 (cannot
      * bind). Does not return. Any thread: a failed write may be noticed on one of libuv's pool. */
     void (*on_fatal)(void *owner, int exit_code, const char *sentence);
+    /* This node was removed from the cluster, and its directory is marked so: stop in good order, so that
+     * its browsers move. */
+    void (*on_removed)(void *owner);
 };
 
 struct node_options {
     uv_loop_t *loop;
     struct node_handler handler;
-    struct chat *chat;      /* the caller's; from now on the node applies to it */
-    struct data_dir *dir;   /* open; the node marks its state */
+    struct chat *chat;    /* the caller's; from now on the node applies to it */
+    struct data_dir *dir; /* open; the node marks its state */
+    struct event_store
+        *store;             /* for reading: other nodes' backfill; bound when this node is let in */
     struct event_meta meta; /* of the event store as it was taken up into `chat` */
     const char *name, *cluster_name, *listen, *advertise, *http_url, *version;
     const struct peer *peers; /* sorted, with this node among them; 0 = alone */
     size_t peers_count;
+    const char *join; /* "name=host:port, ..." of some members; empty = not to join */
     struct slice secret;
+    unsigned keep_log; /* entries between two snapshots, and kept behind one */
     unsigned heartbeat_ms, election_timeout_ms;
 };
 
@@ -191,13 +249,16 @@ void node_set_browsers(struct node *node, uint64_t browsers, uint64_t disk_bytes
 
 /* So much room is left on the disk; told once a second. raft goes on in memory while the disk is full,
  * and memory is not endless: below DISK_FREE_LOW a leader gives its part away, below DISK_FREE_MIN the
- * node ends (on_fatal). */
+ * node takes no entries and is not ready, until there is room again. */
 void node_disk(struct node *node, uint64_t free_bytes);
 
 /* The cluster's presence, kept by the node; the domain thread enters and leaves its pages there. */
 struct presence *node_presence(struct node *node);
 
 void node_status(const struct node *node, struct cluster_status *status);
+
+/* At whichever node: the leader does it, or says why not. At most CHANGE_DEADLINE_MS. */
+void node_change(struct node *node, struct change_request *request);
 
 /* Gives leadership to `name` or, NULL, to the most up-to-date voter. 0 when begun; ERR_NOT_FOUND,
  * ERR_DENIED (not the leader), ERR_BUSY. */

@@ -227,8 +227,8 @@ static void open_raft(struct node *node, const char *path)
                                                     .on_outcome = on_outcome,
                                                     .on_entry = on_entry,
                                                     .on_fatal = on_machine_fatal};
-    machine_init(&node->machine, &node->raft, node->options.chat, node->options.meta.index,
-                 &machine_handler);
+    machine_init(&node->machine, &node->raft, node->options.chat, node->options.dir->cluster,
+                 node->options.meta.index, &machine_handler);
     int rv = raft_uv_init(&node->io, node->options.loop, path, transport_raft(node->transport));
     if (rv != 0) raft_fatal(node, path, rv);
     raft_uv_set_tracer(&node->io, NULL); /* its own talks to standard error */

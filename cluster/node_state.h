@@ -13,6 +13,7 @@
 #include <raft.h>
 #include <raft/uv.h>
 
+#include "cluster/ask.h"
 #include "cluster/barrier.h"
 #include "cluster/beat.h"
 #include "cluster/form.h"
@@ -24,8 +25,6 @@
 #include "cluster/rpc.h"
 
 enum node_phase { NODE_FORMING, NODE_RUNNING, NODE_HANDING_OVER, NODE_CLOSING };
-
-enum { SELF_SIZE = NODE_NAME_MAX + 1 + ADDRESS_MAX + 1 };
 
 struct in_flight; /* node_raft.c: a request of raft's and whose it is */
 

@@ -27,7 +27,11 @@ enum rpc_type {
     RPC_REFUSED,       /* one forwarded command will not be in the log */
     RPC_BARRIER,       /* to the leader: when is all applied that you have now? */
     RPC_BARRIER_REPLY, /* up to here; the asker waits until it has applied as much */
-    RPC_PRESENCE       /* who is at this node */
+    RPC_PRESENCE,      /* who is at this node */
+    RPC_EVENTS_ASK,    /* backfill.h: events from here to there */
+    RPC_EVENTS,        /* and they are, or why not */
+    RPC_CHANGE,        /* to the leader: a change of the members */
+    RPC_CHANGE_REPLY   /* and what became of it */
 };
 
 struct rpc_frame {
@@ -50,6 +54,9 @@ struct rpc *rpc_new(uv_loop_t *loop, struct transport *transport,
 
 /* Dials it from now on. Known already: nothing. `address` is host:port or name=host:port; copied. */
 void rpc_add_peer(struct rpc *rpc, uint64_t id, const char *address);
+
+/* No member any more: its links are closed, nothing comes from it. Unknown: nothing. */
+void rpc_remove_peer(struct rpc *rpc, uint64_t id);
 
 /* A link that a peer has opened; takes the stream. */
 void rpc_accept(struct rpc *rpc, uint64_t id, uv_stream_t *stream);

@@ -106,7 +106,7 @@ static void show_raft(const struct node *node, struct cluster_status *status)
 static void insert(struct cluster_status *status, const struct member_status *member)
 {
     size_t place = status->members_count;
-    if (place == PEERS_MAX) return;
+    if (place == MEMBERS_MAX) return;
     while (place > 0 && strcmp(status->members[place - 1].name, member->name) > 0) {
         status->members[place] = status->members[place - 1];
         place--;

@@ -4,7 +4,7 @@
  * they know the cluster's secret: raft's decoder believes any length that it is told, so who is not
  * a member must never reach it. The preface, fixed sizes, numbers little-endian:
  *
- *   client  "LVTEAC01" | kind u8 (1 raft, 2 rpc) | 7 zeros | cluster id 16 | its id u64 | wanted id u64
+ *   client  "LVTEAC01" | kind u8 (1 raft, 2 rpc, 3 ask) | 7 zeros | cluster id 16 | its id u64 | wanted id u64
  *           | nonce 32 | its name=host:port, zero padded to 304              = 384 bytes
  *   server  nonce 32 | HMAC("srv" | all of the above and this nonce) 32      =  64 bytes
  *   client  HMAC("cli" | all of the above) 32                                =  32 bytes
@@ -32,7 +32,8 @@
 
 struct transport;
 
-enum link_kind { LINK_RAFT = 1, LINK_RPC = 2 };
+/* LINK_ASK (ask.h) is open to nodes that are no members: there cluster and ids are not looked at, the proof is. */
+enum link_kind { LINK_RAFT = 1, LINK_RPC = 2, LINK_ASK = 3 };
 
 struct transport_options {
     uv_loop_t *loop;
@@ -45,11 +46,16 @@ struct transport_options {
     bool (*is_member)(void *owner, uint64_t id);
     /* Somebody's rpc link. Takes the stream. */
     void (*on_link)(void *owner, uint64_t id, uv_stream_t *stream);
+    /* A question is about to come on it. Takes the stream. */
+    void (*on_ask)(void *owner, uv_stream_t *stream);
 };
 
 /* Listens. 0; ERR_BIND; ERR_CONFIG for what is no address. Strings are borrowed for its life. */
 int transport_open(struct transport **out, const struct transport_options *options,
                    struct errmsg *errmsg);
+
+/* The cluster that this node has joined; before that raft and rpc links are refused. */
+void transport_set_cluster(struct transport *transport, const uint8_t cluster[16]);
 
 /* For raft_uv_init. Raft's connections are refused until raft listens. */
 struct raft_uv_transport *transport_raft(struct transport *transport);

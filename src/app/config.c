@@ -534,10 +534,13 @@ static void check_cluster(struct load *load)
     const struct config *config = load->config;
     uint32_t heartbeat = config->cluster.heartbeat_ms;
     uint32_t election = config->cluster.election_timeout_ms;
-    if (config->cluster.join[0] != '\0') {
-        tell(load, "cluster", "join",
-             "this version cannot join a running cluster yet: name all nodes in peers instead");
-    }
+    struct peer members[PEERS_MAX];
+    size_t members_count;
+    struct errmsg errmsg;
+    if (peers_parse(members, &members_count, slice_from(config->cluster.join), &errmsg) != 0)
+        tell(load, "cluster", "join", errmsg.text);
+    if (config->cluster.join[0] != '\0' && config->cluster.peers_count > 0)
+        tell(load, "cluster", "join", "a node is either one of the first (peers) or joins later");
     if (election < 10 * heartbeat)
         tell(load, "cluster", "election_timeout", "must be at least 10 times the heartbeat");
     /* libraft takes exactly this pair for its own old default, and triples it in silence. */

@@ -72,6 +72,7 @@ struct config {
         size_t peers_count;           /* 0 = alone */
     } cluster;
     struct {
+        uint32_t keep_log; /* raft entries between two snapshots, and as many behind one */
         uint64_t map_size; /* bytes */
     } store;
     struct {

@@ -46,6 +46,7 @@ struct domain_thread {
     struct data_dir *dir;
     struct slice secret;
     const char *version;
+    struct event_store *event_store;
     struct event_meta meta; /* of the store at start */
     struct chat chat;
     struct node *node; /* NULL once stopped */
@@ -483,6 +484,9 @@ static int start_node(struct domain_thread *domain, struct errmsg *errmsg)
         .version = domain->version,
         .peers = config->cluster.peers,
         .peers_count = config->cluster.peers_count,
+        .join = config->cluster.join,
+        .store = domain->event_store,
+        .keep_log = config->store.keep_log,
         .secret = domain->secret,
         .heartbeat_ms = config->cluster.heartbeat_ms,
         .election_timeout_ms = config->cluster.election_timeout_ms,
@@ -500,6 +504,7 @@ int domain_thread_start(struct domain_thread **out, const struct domain_thread_o
     struct domain_thread *domain = mem_new(sizeof *domain);
     domain->config = config;
     domain->dir = options->dir;
+    domain->event_store = options->store;
     domain->secret = options->secret;
     domain->version = options->version;
     domain->disk = (struct disk_look){.dir = options->dir, .on_looked = on_disk_looked};

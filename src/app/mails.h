@@ -9,23 +9,25 @@
 struct web_thread;
 
 enum mail_kind {
-    MAIL_COMMAND,    /* web -> domain: a SendMessage; comes back as MAIL_ANSWER */
-    MAIL_CHECK,      /* web -> domain: is this command in the log? comes back as MAIL_ANSWER */
-    MAIL_ANSWER,     /* domain -> web: the same memory, with the answer */
-    MAIL_ROOM_OPEN,  /* web -> domain: show me this room from now on */
-    MAIL_ROOM_TAIL,  /* domain -> web: its last messages; from now on its events come */
-    MAIL_ROOM_CLOSE, /* web -> domain: nobody here shows it any more */
-    MAIL_REACH,      /* web -> domain: tell me when event `number` is applied; comes back */
-    MAIL_EVENTS,     /* domain -> web: committed events of rooms that the thread shows, in order */
-    MAIL_SNAPSHOT,   /* domain -> web: how things stand (with the board) */
-    MAIL_COUNTERS,   /* web -> domain: a thread's figures, once a second */
-    MAIL_PRESENCE,   /* web -> domain: somebody came, went, or types */
-    MAIL_APPEND,     /* domain -> store: committed events, whole raft entries, in order */
-    MAIL_DURABLE,    /* store -> domain: on disk up to this number */
-    MAIL_DRAIN,      /* main -> domain, web: take nothing new, hand over, send browsers away */
-    MAIL_REPORT,     /* main -> domain: log how things stand */
-    MAIL_QUIET,      /* main -> domain: stop the node; no mail leaves you from then on */
-    MAIL_STOP        /* main -> any: end your loop */
+    MAIL_COMMAND,     /* web -> domain: a SendMessage; comes back as MAIL_ANSWER */
+    MAIL_CHECK,       /* web -> domain: is this command in the log? comes back as MAIL_ANSWER */
+    MAIL_ANSWER,      /* domain -> web: the same memory, with the answer */
+    MAIL_ROOM_OPEN,   /* web -> domain: show me this room from now on */
+    MAIL_ROOM_TAIL,   /* domain -> web: its last messages; from now on its events come */
+    MAIL_ROOM_CLOSE,  /* web -> domain: nobody here shows it any more */
+    MAIL_REACH,       /* web -> domain: tell me when event `number` is applied; comes back */
+    MAIL_CHANGE,      /* web -> domain: change the members, or the leader; comes back */
+    MAIL_EVENTS,      /* domain -> web: committed events of rooms that the thread shows, in order */
+    MAIL_SNAPSHOT,    /* domain -> web: how things stand (with the board) */
+    MAIL_COUNTERS,    /* web -> domain: a thread's figures, once a second */
+    MAIL_PRESENCE,    /* web -> domain: somebody came, went, or types */
+    MAIL_APPEND,      /* domain -> store: committed events, whole raft entries, in order */
+    MAIL_DURABLE,     /* store -> domain: on disk up to this number */
+    MAIL_DRAIN_ASKED, /* web, domain -> main: stop this node in good order */
+    MAIL_DRAIN,       /* main -> domain, web: take nothing new, hand over, send browsers away */
+    MAIL_REPORT,      /* main -> domain: log how things stand */
+    MAIL_QUIET,       /* main -> domain: stop the node; no mail leaves you from then on */
+    MAIL_STOP         /* main -> any: end your loop */
 };
 
 enum check_result { CHECK_KNOWN, CHECK_USED, CHECK_NOT_FOUND, CHECK_RETRY, CHECK_NOBODY };
@@ -67,6 +69,22 @@ struct reach_mail { /* MAIL_REACH */
     uint64_t viewer, number, deadline_ms;
     bool reached;
     struct reach_mail *next_waiting;
+};
+
+struct change_mail { /* MAIL_CHANGE */
+    struct mail mail;
+    struct web_thread *thread;     /* whom to answer */
+    struct change_request request; /* filled by the asker */
+    struct change_answer answer;
+    void *domain; /* the domain thread's, while it has the mail */
+    void (*on_answer)(void *owner, struct change_mail *mail); /* freed behind it */
+    void *owner;
+};
+
+struct drain_mail { /* MAIL_DRAIN_ASKED */
+    struct mail mail;
+    uint32_t timeout_ms;
+    char reason[64]; /* for the log */
 };
 
 struct events_mail { /* MAIL_EVENTS, MAIL_APPEND */

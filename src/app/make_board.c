@@ -116,34 +116,35 @@ static void fill_node(struct board_node *out, const struct member_status *member
     out->uptime_ms = input->uptime_ms;
 }
 
+static const char *const happened_sentences[] = {
+    [CLUSTER_AWAY] = "Stopped answering",
+    [CLUSTER_BACK] = "Answers again",
+    [CLUSTER_LOST_LEADER] = "No longer leads",
+    [CLUSTER_FORMED] = "The cluster was formed",
+    [CLUSTER_TRANSFERRED] = "Handed leadership over",
+    [CLUSTER_CATCHING_UP] = "Fetches messages that it missed",
+    [CLUSTER_CAUGHT_UP] = "Has all messages again",
+    [CLUSTER_ADDED] = "Was added as a stand-by",
+    [CLUSTER_PROMOTED] = "Became a voter",
+    [CLUSTER_REMOVED] = "Was removed",
+    [CLUSTER_DISK_FULL] = "Its disk is full: takes nothing new",
+    [CLUSTER_DISK_FREE] = "Has room on its disk again"};
+
 static void fill_event(struct board_event *out, const struct cluster_event *event)
 {
+    char took[64] = "";
     *out = (struct board_event){.at_ms = event->at_ms};
     memcpy(out->node, event->node, sizeof out->node);
-    switch (event->kind) {
-    case CLUSTER_ELECTED:
-        if (event->took_ms > 0) {
-            snprintf(out->sentence, sizeof out->sentence,
-                     "Elected leader for term %" PRIu64 ", %.1f s after the old one went silent",
-                     event->term, (double)event->took_ms / 1000);
-        } else {
-            snprintf(out->sentence, sizeof out->sentence, "Elected leader for term %" PRIu64,
-                     event->term);
-        }
+    if (event->kind != CLUSTER_ELECTED) {
+        snprintf(out->sentence, sizeof out->sentence, "%s", happened_sentences[event->kind]);
         return;
-    case CLUSTER_AWAY: snprintf(out->sentence, sizeof out->sentence, "Stopped answering"); return;
-    case CLUSTER_BACK: snprintf(out->sentence, sizeof out->sentence, "Answers again"); return;
-    case CLUSTER_LOST_LEADER:
-        snprintf(out->sentence, sizeof out->sentence, "No longer leads");
-        return;
-    case CLUSTER_FORMED:
-        snprintf(out->sentence, sizeof out->sentence, "The cluster was formed");
-        return;
-    case CLUSTER_TRANSFERRED:
-        snprintf(out->sentence, sizeof out->sentence, "Handed leadership over");
-        return;
-    default: return;
     }
+    if (event->took_ms > 0) {
+        snprintf(took, sizeof took, ", %.1f s after the old one went silent",
+                 (double)event->took_ms / 1000);
+    }
+    snprintf(out->sentence, sizeof out->sentence, "Elected leader for term %" PRIu64 "%s",
+             event->term, took);
 }
 
 static size_t count_people(const struct board_input *input)

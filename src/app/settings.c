@@ -272,13 +272,17 @@ const struct setting settings[] = {
      .help = "All first members, this one too: tea-1=10.0.0.11:7000, tea-2=10.0.0.12:7000. The "
              "same line on all. Read at the first start only, when all of them must be up once."},
     {"cluster", "join", "LIST", TEXT_AT(cluster.join), .is_list = true, .derived = "off",
-     .help = "For a node that is added to a running cluster; not in this version."},
+     .help = "Some members, as in peers: this node is new, and asks them to be let in by `livetea "
+             "members add`. Read at the first start only."},
     {"cluster", "heartbeat", "TIME", DURATION_AT(cluster.heartbeat_ms, 10, 10000),
      .fallback = "40ms", .help = "How often the leader is heard."},
     {"cluster", "election_timeout", "TIME", DURATION_AT(cluster.election_timeout_ms, 100, 60000),
      .fallback = "400ms",
      .help = "A silent leader is replaced after once to twice that. At least 10 heartbeats; 1s and "
              "100ms across data centres."},
+    {"store", "keep_log", "N", COUNT_AT(store.keep_log, 64, 1000000), .fallback = "8192",
+     .help = "A snapshot every so many entries of the raft log, and as many kept behind it: a node "
+             "that was away for less reads on there, for more it fetches the history."},
     {"store", "map_size", "SIZE", SIZE_AT(store.map_size, 64ull << 20, 16ull << 40),
      .fallback = "64GiB", .help = "Address space for the history, not disk: what it may grow to."},
     {"chat", "message_max", "N", COUNT_AT(chat.message_max, 1, CHAT_TEXT_CODE_POINTS_MAX),

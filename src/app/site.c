@@ -43,7 +43,7 @@ struct site *site_new(struct web_thread *thread, const struct token_keys *keys)
 {
     struct site *site = mem_new(sizeof *site);
     *site = (struct site){.thread = thread, .keys = *keys, .nodes_version = UINT64_MAX};
-    buf_init(&site->nodes, PEERS_MAX * (URL_MAX + 1));
+    buf_init(&site->nodes, MEMBERS_MAX * (URL_MAX + 1));
     buf_init(&site->html, RESPONSE_MAX);
     buf_init(&site->title, 1024);
     buf_init(&site->page, RESPONSE_MAX);

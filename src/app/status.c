@@ -213,10 +213,19 @@ static void add_figures(struct buf *out, const struct snapshot *snapshot)
 
 static void add_happened(struct buf *out, const struct snapshot *snapshot)
 {
-    static const char *const words[] = {
-        [CLUSTER_ELECTED] = "elected", [CLUSTER_AWAY] = "away",
-        [CLUSTER_BACK] = "back",       [CLUSTER_LOST_LEADER] = "lost_leader",
-        [CLUSTER_FORMED] = "formed",   [CLUSTER_TRANSFERRED] = "transferred"};
+    static const char *const words[] = {[CLUSTER_ELECTED] = "elected",
+                                        [CLUSTER_AWAY] = "away",
+                                        [CLUSTER_BACK] = "back",
+                                        [CLUSTER_LOST_LEADER] = "lost_leader",
+                                        [CLUSTER_FORMED] = "formed",
+                                        [CLUSTER_TRANSFERRED] = "transferred",
+                                        [CLUSTER_CATCHING_UP] = "catching_up",
+                                        [CLUSTER_CAUGHT_UP] = "caught_up",
+                                        [CLUSTER_ADDED] = "added",
+                                        [CLUSTER_PROMOTED] = "promoted",
+                                        [CLUSTER_REMOVED] = "removed",
+                                        [CLUSTER_DISK_FULL] = "disk_full",
+                                        [CLUSTER_DISK_FREE] = "disk_free"};
     json_add_key(out, "events");
     buf_add_char(out, '[');
     for (size_t i = snapshot->happened_count; i > 0; i--) { /* oldest first */

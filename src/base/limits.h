@@ -75,7 +75,8 @@ enum {
     COOKIE_AGE_S = 365 * 24 * 3600,
 
     /* the cluster */
-    PEERS_MAX = 7,
+    PEERS_MAX = 7,    /* founders, and voters */
+    MEMBERS_MAX = 14, /* voters and stand-bys together */
     NODE_NAME_MAX = 32,
     ADDRESS_MAX = 255, /* host:port */
     URL_MAX = 255,
@@ -86,8 +87,14 @@ enum {
     FORWARD_DEADLINE_MS = 10 * 1000,
     NO_LEADER_WAIT_MAX_MS = 5 * 1000, /* a command that was sent to nobody yet waits for a leader */
     BARRIER_DEADLINE_MS = 5 * 1000,
-    BARRIERS_WAITING_MAX = 4096, /* on the leader, of all nodes */
-    GAP_BYTES_MAX = 64 * 1024 * 1024,
+    BARRIERS_WAITING_MAX = 4096,         /* on the leader, of all nodes */
+    GAP_BYTES_MAX = 64 * 1024 * 1024,    /* of entries that wait for missing events below them */
+    BACKFILL_CHUNK_BYTES = 1024 * 1024,  /* of events in one frame */
+    BACKFILL_LAG_MAX = 32 * 1024 * 1024, /* so much waits for the store's disk: ask for no more */
+    BACKFILL_REPLY_MS = 2000,            /* a peer that is silent for so long is left for another */
+    ASK_EVERY_MS = 500,                  /* a node that is no member (any more) asks who it is */
+    ASKERS_MAX = 32,                     /* nodes that ask to join, remembered by each member */
+    CHANGE_DEADLINE_MS = 30 * 1000,      /* one change of the members */
     PROPOSE_BYTES_MAX = 64 * 1024 * 1024,   /* of commands that a leader has queued or in flight */
     STORE_LAG_BYTES_MAX = 64 * 1024 * 1024, /* of events that wait for the event store's disk */
     STORE_STUCK_MS = 2000,                  /* so much waits, and nothing moves: no leader */
@@ -104,6 +111,8 @@ static_assert(WS_MESSAGE_MAX > 3 * CHAT_TEXT_MAX, "each byte may come as %XX");
 static_assert(CONN_OUT_MAX >= 8 * WS_MESSAGE_MAX, "a whole page must fit");
 static_assert(BATCH_BYTES_MAX > CHAT_TEXT_MAX + 4096, "one message always fits an entry");
 static_assert(RPC_OUT_MAX >= 2 * RPC_FRAME_MAX, "a link holds at least one whole frame");
+static_assert(BACKFILL_CHUNK_BYTES + CHAT_TEXT_MAX + 4096 < RPC_FRAME_MAX, "a chunk fits a frame");
+static_assert(BACKFILL_LAG_MAX < STORE_LAG_BYTES_MAX, "backfill alone never stops the log");
 static_assert(TAIL_MAX >= TAIL_MIN && TAIL_MIN >= PAGE_MESSAGES,
               "a first page comes from the tail");
 static_assert(WINDOW_EVENTS >= 4 * (COMMANDS_WAITING_MAX + STORE_BATCH_EVENTS),

@@ -108,6 +108,12 @@ enum chat_refusal chat_check(const struct chat_limits *limits, const struct send
 enum chat_outcome chat_apply(struct chat *chat, const struct send_message *command, uint64_t index,
                              struct message_sent *event);
 
+/* Takes up the next event of the history as another node applied it (backfill, restore): what apply
+ * would have done, but decided already. 0, or ERR_DATA and nothing changed when it does not continue
+ * the history: its number, its room's seq, its time, previous_at_ms and run, its digest. The index
+ * of the chat is left alone. The caller then calls chat_remember. */
+int chat_take(struct chat *chat, const struct message_sent *event, struct errmsg *errmsg);
+
 /* Keeps (a reference to) the bytes as the room's last message, for the lists. */
 void chat_remember(struct chat *chat, const struct message_sent *event, struct shared *bytes);
 

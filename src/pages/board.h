@@ -59,7 +59,7 @@ struct board {
     uint32_t voters, voters_up, rooms_total, people_total;
     size_t rooms_count, people_count, nodes_count, events_count;
     struct board_room rooms[LIST_ROOMS_MAX];
-    struct board_node nodes[PEERS_MAX];
+    struct board_node nodes[MEMBERS_MAX];
     struct board_event events[CLUSTER_EVENTS_MAX]; /* newest first */
     /* one value a second, oldest first; NaN = none */
     float messages_per_second[BOARD_SPARK], commit_p99_ms[BOARD_SPARK], browsers[BOARD_SPARK],

@@ -223,7 +223,7 @@ void cluster_shared_board(void *shared_at, const struct board *board)
     shared->sentence = slice_from(board->sentence);
 
     shared->nodes_count = board->nodes_count;
-    shared->nodes = arena_take(&shared->side.arena, (PEERS_MAX + 1) * sizeof *shared->nodes);
+    shared->nodes = arena_take(&shared->side.arena, (MEMBERS_MAX + 1) * sizeof *shared->nodes);
     for (size_t i = 0; i < shared->nodes_count; i++)
         make_node(shared, &shared->nodes[i], &board->nodes[i], &scratch);
 

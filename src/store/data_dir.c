@@ -18,7 +18,8 @@
 enum { VERSION_FILE_MAX = 4096, PATH_SIZE = 512 };
 
 static const char *const state_words[] = {
-    [DATA_DIR_EMPTY] = "empty", [DATA_DIR_FORMING] = "forming", [DATA_DIR_FORMED] = "formed"};
+    [DATA_DIR_EMPTY] = "empty",     [DATA_DIR_FORMING] = "forming", [DATA_DIR_FORMED] = "formed",
+    [DATA_DIR_JOINING] = "joining", [DATA_DIR_ALONE] = "alone",     [DATA_DIR_REMOVED] = "removed"};
 
 void data_dir_path(const struct data_dir *dir, const char *name, char *out, size_t size)
 {

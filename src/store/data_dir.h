@@ -2,7 +2,8 @@
  *
  *   LOCK      an flock for as long as a process uses the directory
  *   VERSION   text, one "key value" a line: format, node, id (raft's, hex), cluster (hex),
- *             state (forming | formed); written to a new file, synced, renamed
+ *             state (forming | formed | joining | alone | removed), joined (a raft index; may be
+ *             absent); written to a new file, synced, renamed
  *   secret    a lone node's, 0600, made by it
  *   raft/     the log, libraft's
  *   history/  the event store
@@ -19,7 +20,11 @@ enum { DATA_DIR_FORMAT = 1 };
 enum data_dir_state {
     DATA_DIR_EMPTY,   /* no VERSION, nothing inside: a first start */
     DATA_DIR_FORMING, /* agreed to form a cluster, raft may or may not have begun */
-    DATA_DIR_FORMED
+    DATA_DIR_FORMED,
+    DATA_DIR_JOINING, /* has a raft id of its own making and asks to be admitted; cluster is zero */
+    DATA_DIR_ALONE,   /* restored, imported or recovered: begins raft as a cluster of one, whatever
+                       * the peers line says */
+    DATA_DIR_REMOVED  /* was told that it is no member any more: never starts again */
 };
 
 struct data_dir {
@@ -29,6 +34,7 @@ struct data_dir {
     char node[NODE_NAME_MAX + 1];
     uint64_t raft_id;
     uint8_t cluster[16];
+    uint64_t joined; /* index of the configuration that admitted it; 0 for a founder */
 };
 
 /* Makes the directory if absent, locks it, reads VERSION. `node` is the name it must belong to.

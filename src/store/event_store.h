@@ -4,7 +4,8 @@
  *   streams   room | seq (u64 big-endian) -> number (u64)
  *   commands  command id (16 bytes) -> number (u64)            exactly once, for ever
  *   rooms     room -> seq, last number, last at_ms, last sender id, run, CRC-32C (little-endian)
- *   meta      "format", "cluster", "last": what event_meta says, with a CRC-32C
+ *   meta      "format", "cluster", "last": what event_meta says, with a CRC-32C; "derived": version of
+ *             the three tables above, which follow from the events (absent: 1)
  *
  * The events are always a dense prefix 1..N of the one history. One thread, the store thread,
  * writes: event_store_append gets the events of whole raft entries, and is durable when it returns
@@ -22,7 +23,7 @@
 struct event_store;
 struct event_reader;
 
-enum { EVENT_STORE_FORMAT = 1 };
+enum { EVENT_STORE_FORMAT = 1, EVENT_STORE_DERIVED = 1 };
 
 struct event_meta {
     uint32_t format;
@@ -68,6 +69,24 @@ struct event_append {
  * (digest), else ERR_DATA. Marks never go back. */
 int event_store_append(struct event_store *store, const struct event_append *append,
                        struct errmsg *errmsg);
+
+/* A new history's owner: another cluster, whose raft log begins anew (restore, import, recover). Binds the
+ * store to it, sets the raft marks to 0. Durable on return. No other thread uses the store. */
+int event_store_rebind(struct event_store *store, const uint8_t cluster[16], struct errmsg *errmsg);
+
+/* Makes streams, commands and rooms again from the events, which are checked on the way. ERR_DATA with the
+ * first bad number, then the old tables stay. At start when EVENT_STORE_DERIVED is newer than what is
+ * there, and by `livetea verify --rebuild`; no other thread uses the store. `on_progress` may be NULL. */
+typedef void (*event_store_progress_fn)(void *owner, uint64_t number, uint64_t of);
+int event_store_rebuild(struct event_store *store, event_store_progress_fn on_progress, void *owner,
+                        struct errmsg *errmsg);
+bool event_store_must_rebuild(const struct event_store *store);
+
+/* Reads everything: each event's checksum, the chain of numbers, seqs, times and digests, the three
+ * derived tables against the events and back, the marks. 0; ERR_DATA with the first bad thing, and the
+ * number it is about (0: none) in *bad; ERR_IO. Memory does not grow with history. */
+int event_store_verify(struct event_store *store, event_store_progress_fn on_progress, void *owner,
+                       uint64_t *bad, struct errmsg *errmsg);
 
 /* Bytes of the file on disk. */
 uint64_t event_store_disk_bytes(struct event_store *store);

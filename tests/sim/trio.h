@@ -14,7 +14,7 @@ struct trio_node {
     bool is_running;
     uint64_t events, index, last_event_ns;
     struct digest digest;
-    unsigned told[CLUSTER_TRANSFERRED + 1]; /* cluster events by kind */
+    unsigned told[CLUSTER_DISK_FREE + 1]; /* cluster events by kind */
     struct cluster_event last_told;
 };
 
