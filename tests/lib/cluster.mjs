@@ -7,6 +7,7 @@
 // Each node is a process of ours; only those are ever signalled. Whatever happens, none outlives the
 // test: the ones that still run are killed when the test's process ends.
 import { spawn, spawnSync } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -73,6 +74,7 @@ export class Node {
     this.dir = path.join(cluster.dir, this.name);
     this.dataDir = path.join(this.dir, 'data');
     this.logFile = path.join(this.dir, 'log');
+    this.join = ''; // members that it asks to let it in; empty: it is a founder
     this.child = null;
     this.ended = null; // promise of {code, signal}
   }
@@ -83,7 +85,7 @@ export class Node {
       '--node-secret-file', cluster.secretFile,
       '--http-listen', `127.0.0.1:${this.httpPort}`,
       '--cluster-listen', `127.0.0.1:${this.clusterPort}`,
-      ...(cluster.size > 1 ? ['--cluster-peers', cluster.peers] : []),
+      ...(this.join ? ['--cluster-join', this.join] : cluster.size > 1 ? ['--cluster-peers', cluster.peers] : []),
       '--cluster-election-timeout', cluster.electionTimeout, '--cluster-heartbeat', cluster.heartbeat,
       '--log-format', 'text', ...cluster.options, ...more];
   }
@@ -166,6 +168,22 @@ export class Node {
 
   async status() { return (await json(`${this.url}/status`)).value; }
 
+  get address() { return `127.0.0.1:${this.clusterPort}`; }
+
+  /* A call of an administrator, with the cluster's token. Resolves to {status, value, bytes, ...};
+   * value is null for what is no JSON. `where` is what stands behind /api/cluster/. */
+  async admin(method, where, body, { ms = 60_000, token = this.cluster.token(), base = this.url } = {}) {
+    const sent = body === undefined ? undefined : JSON.stringify(body);
+    const answer = await request(`${base}/api/cluster/${where}`, { method, body: sent, ms, headers: {
+      authorization: `Bearer ${token}`,
+      ...(sent === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(sent) }) } });
+    const isJson = answer.headers['content-type']?.startsWith('application/json');
+    return { ...answer, value: isJson ? JSON.parse(answer.text) : null };
+  }
+
+  /* What this node says about one member, itself for instance; undefined when it knows none of that name. */
+  async member(name) { return (await this.status()).members.find(member => member.name === name); }
+
   /* This node's own history, oldest first: the objects of /api/events. With `upTo` it waits for that
    * number; without, until nothing more comes for a while (the store follows what is applied). */
   async events({ after = 0, upTo = null, base = this.url } = {}) {
@@ -229,9 +247,37 @@ export class Cluster {
     cluster.heartbeat = slow ? '100ms' : '30ms';
     const ports = await freePorts(2 * nodes);
     cluster.nodes = Array.from({ length: nodes }, (_, i) => new Node(cluster, i + 1, ports[2 * i], ports[2 * i + 1]));
-    cluster.peers = cluster.nodes.map(node => `${node.name}=127.0.0.1:${node.clusterPort}`).join(', ');
+    cluster.peers = cluster.members();
     return cluster;
   }
+
+  /* "tea-1=127.0.0.1:12345, ..." of all nodes, as a setting takes them. */
+  members() { return this.nodes.map(node => `${node.name}=${node.address}`).join(', '); }
+
+  /* Starts one node more, with an empty directory: it asks the others to let it in. It is no member
+   * before `members add`. A name may be used again: `number` of a node that was removed and has ended. */
+  async startNode({ number = Math.max(...this.nodes.map(node => node.number)) + 1, options = [] } = {}) {
+    const before = this.nodes.findIndex(node => node.number === number);
+    if (this.nodes[before]?.isUp) throw new Error(`tea-${number} runs already`);
+    const [httpPort, clusterPort] = before < 0 ? await freePorts(2) : [this.nodes[before].httpPort, this.nodes[before].clusterPort];
+    const node = new Node(this, number, httpPort, clusterPort);
+    node.join = this.nodes.filter(one => one.number !== number).slice(0, 7).map(one => `${one.name}=${one.address}`).join(', ');
+    if (before < 0) this.nodes.push(node);
+    else {
+      fs.rmSync(node.dataDir, { recursive: true, force: true });
+      this.nodes[before] = node;
+    }
+    return node.start(options);
+  }
+
+  /* What an administrator shows, as all nodes and the program itself make it from the secret. */
+  token() {
+    const [newest] = fs.readFileSync(this.secretFile, 'utf8').split('\n').map(line => line.trim()).filter(Boolean);
+    return createHmac('sha256', newest).update('admin').digest('base64url');
+  }
+
+  /* At some node that is up. */
+  admin(method, where, body, options) { return this.up[0].admin(method, where, body, options); }
 
   get up() { return this.nodes.filter(node => node.canAnswer); }
 
@@ -243,8 +289,9 @@ export class Cluster {
   /* The leader that a majority of those who answer agree on. */
   async leader(ms = 15_000) {
     return until('the nodes agree on a leader', async () => {
-      const said = await Promise.all(this.up.map(node => node.status()));
-      const names = new Set(said.map(status => status.cluster.leader));
+      const said = await Promise.all(this.up.map(async node => ({ node, leader: (await node.status()).cluster.leader })));
+      // One that waits to be let in knows of none.
+      const names = new Set(said.filter(({ node, leader }) => leader || !node.join).map(({ leader }) => leader));
       if (names.size !== 1) return null;
       const leader = this.nodes.find(node => node.name === [...names][0]);
       return leader?.canAnswer ? leader : null;
@@ -267,9 +314,9 @@ export class Cluster {
 
   urls() { return this.up.map(node => node.url).join(','); }
 
-  /* livetea COMMAND, told where the nodes are. */
-  cli(args, options = {}) {
-    return run(args, { env: { LIVETEA_NODE: this.urls(), NO_COLOR: '1' }, ...options });
+  /* livetea COMMAND, told where the nodes and their secret are. */
+  cli(args, { env = {}, ...options } = {}) {
+    return run(args, { env: { LIVETEA_NODE: this.urls(), LIVETEA_NODE_SECRET_FILE: this.secretFile, NO_COLOR: '1', ...env }, ...options });
   }
 
   /* Stops everything and forgets it. Says so when a node died that nobody killed. */
