@@ -1,6 +1,7 @@
 #include "chat/chat.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 #include <utlist.h>
 
@@ -163,6 +164,23 @@ static uint32_t run_of(const struct chat_room *room, const struct message_sent *
     return room->run + 1 >= RUN_MAX ? 0 : room->run + 1;
 }
 
+/* What an event changes, whoever decided it. */
+static void take_up(struct chat *chat, struct chat_room *room, const struct message_sent *event)
+{
+    room->seq = event->seq;
+    room->last_number = event->number;
+    room->last_at_ms = event->at_ms;
+    room->last_sender_id = event->sender_id;
+    room->run = event->run;
+    if (room != chat->newest) {
+        DL_DELETE2(chat->newest, room, newer, older);
+        DL_PREPEND2(chat->newest, room, newer, older);
+    }
+    chat->number = event->number;
+    chat->at_ms = event->at_ms;
+    chat->digest = event->digest;
+}
+
 /* Has the taker of the command looked at everything that the window has forgotten? */
 static bool is_decidable(const struct chat *chat, const struct send_message *command)
 {
@@ -190,18 +208,7 @@ static void make_event(struct chat *chat, const struct send_message *command, ui
     event->run = run_of(room, event);
     event_digest(&event->digest, &chat->digest, event);
 
-    room->seq = event->seq;
-    room->last_number = event->number;
-    room->last_at_ms = event->at_ms;
-    room->last_sender_id = event->sender_id;
-    room->run = event->run;
-    if (room != chat->newest) {
-        DL_DELETE2(chat->newest, room, newer, older);
-        DL_PREPEND2(chat->newest, room, newer, older);
-    }
-    chat->number = event->number;
-    chat->at_ms = event->at_ms;
-    chat->digest = event->digest;
+    take_up(chat, room, event);
 }
 
 enum chat_outcome chat_apply(struct chat *chat, const struct send_message *command, uint64_t index,
@@ -223,6 +230,43 @@ enum chat_outcome chat_apply(struct chat *chat, const struct send_message *comma
     make_event(chat, command, index, event);
     window_add(&chat->window, event->number, &event->id, content);
     return CHAT_APPLIED;
+}
+
+/* Why an event is not the next one; NULL: it is. */
+static const char *not_the_next(const struct chat *chat, const struct chat_room *room,
+                                const struct message_sent *event)
+{
+    struct digest expected;
+    if (event->number != chat->number + 1) return "its number leaves a gap";
+    if (event->seq != room->seq + 1) return "its seq leaves a gap in its room";
+    if (event->at_ms < chat->at_ms) return "its time is before the last event's";
+    if (event->previous_at_ms != room->last_at_ms)
+        return "it gives another time for the message before it in its room";
+    if (event->run != run_of(room, event)) return "its place under a head is another one";
+    event_digest(&expected, &chat->digest, event);
+    if (memcmp(&expected, &event->digest, sizeof expected) != 0)
+        return "its digest does not follow from the last one";
+    if (window_find(&chat->window, &event->id) != NULL) return "its command id was used before";
+    return NULL;
+}
+
+int chat_take(struct chat *chat, const struct message_sent *event, struct errmsg *errmsg)
+{
+    static const struct chat_room none;
+    struct chat_room *room = chat_find_room(chat, event->room);
+    const char *wrong = event->room.len == 0 || event->room.len > ROOM_MAX
+                            ? "it has no room"
+                            : not_the_next(chat, room == NULL ? &none : room, event);
+    if (wrong != NULL) {
+        errmsg_set(errmsg, "event %" PRIu64 " does not continue the history: %s", event->number,
+                   wrong);
+        return ERR_DATA;
+    }
+    if (room == NULL) room = room_new(chat, event->room);
+    take_up(chat, room, event);
+    window_add(&chat->window, event->number, &event->id,
+               command_content(&event->sender_id, event->room, event->text));
+    return 0;
 }
 
 void chat_remember(struct chat *chat, const struct message_sent *event, struct shared *bytes)
