@@ -32,7 +32,7 @@ enum {
 static const char text_type[] = "text/plain; charset=utf-8";
 static const char json_type_name[] = "application/json";
 
-static void respond(struct exchange *exchange, int status, const char *type, struct slice body)
+void api_respond(struct exchange *exchange, int status, const char *type, struct slice body)
 {
     exchange_respond(exchange,
                      &(struct http_response){.status = status,
@@ -48,9 +48,9 @@ static void answer_livez(struct exchange *exchange)
     const struct snapshot *snapshot = web_thread_snapshot(exchange->thread);
     uint64_t age_ms = snapshot == NULL ? 0 : clock_ms() - snapshot->made_ms;
     if (age_ms > SNAPSHOT_AGE_MAX_MS) {
-        respond(exchange, 503, text_type, slice_of("the domain thread is silent\n"));
+        api_respond(exchange, 503, text_type, slice_of("the domain thread is silent\n"));
     } else {
-        respond(exchange, 200, text_type, slice_of("ok\n"));
+        api_respond(exchange, 200, text_type, slice_of("ok\n"));
     }
 }
 
@@ -82,7 +82,7 @@ static void answer_readyz(struct exchange *exchange, const struct http_request *
     }
     if (request->query.len == 0) buf_reset(&lines);
     buf_add(&lines, ready ? slice_of("ready\n") : slice_of("not ready\n"));
-    respond(exchange, ready ? 200 : 503, text_type, buf_slice(&lines));
+    api_respond(exchange, ready ? 200 : 503, text_type, buf_slice(&lines));
     buf_close(&lines);
 }
 
@@ -109,7 +109,7 @@ static void answer_status(struct exchange *exchange, const struct http_request *
         buf_add(&pretty, buf_slice(&plain));
     }
     buf_add_char(&pretty, '\n');
-    respond(exchange, 200, json_type_name, buf_slice(&pretty));
+    api_respond(exchange, 200, json_type_name, buf_slice(&pretty));
     buf_close(&pretty);
     buf_close(&plain);
 }
@@ -131,7 +131,7 @@ static void answer_metrics(struct exchange *exchange)
                                                  .commit = LIVETEA_COMMIT,
                                                  .raft = LIVETEA_RAFT_VERSION,
                                                  .libuv = LIVETEA_LIBUV_VERSION});
-    respond(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", buf_slice(&text));
+    api_respond(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", buf_slice(&text));
     buf_close(&text);
 }
 
@@ -256,7 +256,7 @@ static void answer_rooms(struct exchange *exchange, const struct http_request *r
     buf_add(&body, slice_of("]"));
     json_add_u64(&body, "total", board->rooms_total);
     buf_add(&body, slice_of("}\n"));
-    respond(exchange, 200, json_type_name, buf_slice(&body));
+    api_respond(exchange, 200, json_type_name, buf_slice(&body));
     buf_close(&body);
 }
 
@@ -289,8 +289,8 @@ int api_post_parse(struct api_post *post, const struct json *body, struct errmsg
     return ERR_FORMAT;
 }
 
-static void retry_after(struct exchange *exchange, int status, const char *word,
-                        const char *sentence, uint32_t wait_ms)
+void api_retry_after(struct exchange *exchange, int status, const char *word, const char *sentence,
+                     uint32_t wait_ms)
 {
     char header[96];
     struct buf body;
@@ -313,10 +313,10 @@ static void answer_refusal(struct exchange *exchange, enum chat_refusal refusal,
 {
     const char *word = chat_refusal_word(refusal), *sentence = chat_refusal_sentence(refusal);
     switch (refusal) {
-    case CHAT_TOO_FAST: retry_after(exchange, 429, word, sentence, wait_ms); return;
+    case CHAT_TOO_FAST: api_retry_after(exchange, 429, word, sentence, wait_ms); return;
     case CHAT_ID_USED: exchange_error(exchange, 409, word, sentence); return;
     case CHAT_BUSY:
-    case CHAT_NO_LEADER: retry_after(exchange, 503, word, sentence, 1000); return;
+    case CHAT_NO_LEADER: api_retry_after(exchange, 503, word, sentence, 1000); return;
     case CHAT_ACCEPTED:
     case CHAT_TEXT_EMPTY:
     case CHAT_TEXT_TOO_LONG:
@@ -342,7 +342,7 @@ static void answer_sent(struct exchange *exchange, const struct answer *answer)
         json_add_null(&body, "at");
     }
     buf_add(&body, slice_of("}\n"));
-    respond(exchange, 201, json_type_name, buf_slice(&body));
+    api_respond(exchange, 201, json_type_name, buf_slice(&body));
     buf_close(&body);
 }
 
@@ -419,16 +419,16 @@ static bool is_json(const struct http_request *request)
            strncasecmp(type.at, json_type_name, type.len) == 0;
 }
 
-/* May this POST come from where it comes from, and is it JSON? Answers if not. */
-static bool may_post(struct exchange *exchange, const struct http_request *request)
+bool api_may_change(struct exchange *exchange, const struct http_request *request)
 {
     struct slice origin = http_header_get(request, "origin");
+    bool may_say_nothing = exchange->route != ROUTE_API_MESSAGES && request->body.len == 0 &&
+                           http_header_get(request, "content-type").len == 0;
     if (origin.len > 0 && !web_thread_origin_allowed(exchange->thread, origin)) {
-        exchange_error(exchange, 403, "foreign_origin",
-                       "Pages of other sites may not send messages here.");
+        exchange_error(exchange, 403, "foreign_origin", "Pages of other sites may not do that.");
         return false;
     }
-    if (!is_json(request)) {
+    if (!may_say_nothing && !is_json(request)) {
         exchange_error(exchange, 415, "not_json", "Content-Type must be application/json.");
         return false;
     }
@@ -523,7 +523,7 @@ static void answer_post(struct exchange *exchange, const struct http_request *re
     struct json *body = NULL;
     struct api_post post;
     struct errmsg errmsg;
-    if (!may_post(exchange, request)) return;
+    if (!api_may_change(exchange, request)) return;
     if (json_parse(&body, request->body, &errmsg) != 0) {
         answer_bad_json(exchange, &errmsg);
     } else if (api_post_parse(&post, body, &errmsg) != 0) {
@@ -569,7 +569,7 @@ static void finish_history(void *owner)
     if (history->status != 0 && history->status != ERR_NOT_FOUND) {
         exchange_error(exchange, 500, "unreadable", "The history could not be read.");
     } else {
-        respond(exchange, 200, "application/x-ndjson", buf_slice(&history->body));
+        api_respond(exchange, 200, "application/x-ndjson", buf_slice(&history->body));
     }
     buf_close(&history->body);
     mem_free(history);
@@ -595,8 +595,8 @@ static void wait_for_history(void *owner)
         return;
     }
     if (chores_read(web_thread_chores(thread), read_history, finish_history, history) == 0) return;
-    retry_after(history->exchange, 503, "busy", "Too much is being read. Try again in a moment.",
-                1000);
+    api_retry_after(history->exchange, 503, "busy",
+                    "Too much is being read. Try again in a moment.", 1000);
     buf_close(&history->body);
     mem_free(history);
 }
@@ -653,6 +653,10 @@ void api_handle(struct exchange *exchange, const struct http_request *request,
     case ROUTE_FAVICON:
     case ROUTE_ROBOTS:
     case ROUTE_SOCKET:
+    case ROUTE_TRANSFER:
+    case ROUTE_DRAIN:
+    case ROUTE_MEMBERS:
+    case ROUTE_MEMBER:
     case ROUTE_NONE:
     case WEB_ROUTES:
     default:

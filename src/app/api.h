@@ -20,7 +20,17 @@
 void api_handle(struct exchange *exchange, const struct http_request *request,
                 const struct route_match *match);
 
-/* ---- for the rest of this floor, and tests; pure ---- */
+/* ---- for the rest of this floor ---- */
+
+/* May this change come from where it comes from, and is what it says JSON, if it says something? Answers
+ * if not. */
+bool api_may_change(struct exchange *exchange, const struct http_request *request);
+void api_respond(struct exchange *exchange, int status, const char *type, struct slice body);
+/* An error that says when to come again. */
+void api_retry_after(struct exchange *exchange, int status, const char *word, const char *sentence,
+                     uint32_t wait_ms);
+
+/* ---- and for tests; pure ---- */
 
 struct api_query { /* of a GET under /api */
     bool has_after, has_before;

@@ -33,7 +33,7 @@ struct domain_thread {
     uv_thread_t thread;
     uv_loop_t loop;
     struct mailbox mailbox;
-    struct mailbox *store;
+    struct mailbox *store, *main;
     struct mailbox *web[VITALS_THREADS_MAX];
     int web_count; /* 0 once quiet: no mail leaves any more */
     uv_timer_t second, soon;
@@ -213,6 +213,29 @@ static void take_command(struct domain_thread *domain, struct command_mail *mail
     node_send(domain->node, &mail->request);
 }
 
+/* ---- changes of the members, down from the web threads ---- */
+
+static void on_changed(struct change_request *request, const struct change_answer *answer)
+{
+    struct change_mail *mail =
+        (struct change_mail *)((char *)request - offsetof(struct change_mail, request));
+    mail->answer = *answer;
+    mailbox_send(web_thread_mailbox(mail->thread), &mail->mail);
+}
+
+static void take_change(struct domain_thread *domain, struct change_mail *mail)
+{
+    mail->domain = domain;
+    mail->request.on_changed = on_changed;
+    if (domain->node != NULL && !domain->is_quiet) {
+        node_change(domain->node, &mail->request);
+        return;
+    }
+    struct change_answer answer = {.result = CHANGE_REFUSED, .word = "stopping"};
+    snprintf(answer.sentence, sizeof answer.sentence, "This node is stopping. Ask another one.");
+    on_changed(&mail->request, &answer);
+}
+
 /* ---- how things stand ---- */
 
 static void log_ready(struct domain_thread *domain, const struct snapshot *snapshot)
@@ -311,6 +334,15 @@ static void on_fatal(void *owner, int exit_code, const char *sentence)
 {
     (void)owner;
     fatal(exit_code, exit_code == 1 ? "node failed" : "node cannot run", sentence);
+}
+
+static void on_removed(void *owner)
+{
+    struct domain_thread *domain = owner;
+    struct drain_mail *mail = mem_new(sizeof *mail);
+    *mail = (struct drain_mail){.mail.kind = MAIL_DRAIN_ASKED, .timeout_ms = DRAIN_DEFAULT_MS};
+    snprintf(mail->reason, sizeof mail->reason, "removed from the cluster");
+    mailbox_send(domain->main, &mail->mail);
 }
 
 /* ---- mail ---- */
@@ -432,6 +464,7 @@ static void on_mail(void *owner, struct mail *mail)
     switch (mail->kind) {
     case MAIL_COMMAND:
     case MAIL_CHECK: take_command(domain, (struct command_mail *)mail); return;
+    case MAIL_CHANGE: take_change(domain, (struct change_mail *)mail); return;
     case MAIL_ROOM_OPEN:
     case MAIL_ROOM_CLOSE: take_room(domain, (struct room_mail *)mail); return;
     case MAIL_REACH: take_reach(domain, (struct reach_mail *)mail); return;
@@ -472,7 +505,8 @@ static int start_node(struct domain_thread *domain, struct errmsg *errmsg)
                     .on_entry = on_entry,
                     .on_change = on_change,
                     .on_cluster_event = on_cluster_event,
-                    .on_fatal = on_fatal},
+                    .on_fatal = on_fatal,
+                    .on_removed = on_removed},
         .chat = &domain->chat,
         .dir = domain->dir,
         .meta = domain->meta,
@@ -506,6 +540,7 @@ int domain_thread_start(struct domain_thread **out, const struct domain_thread_o
     domain->dir = options->dir;
     domain->event_store = options->store;
     domain->secret = options->secret;
+    domain->main = options->main;
     domain->version = options->version;
     domain->disk = (struct disk_look){.dir = options->dir, .on_looked = on_disk_looked};
     domain->answers_last = &domain->answers;

@@ -17,7 +17,8 @@ struct domain_thread_options {
     struct data_dir *dir;
     struct event_store *store; /* for reading, and its figures at start */
     const char *version;
-    struct slice secret; /* for the cluster's links */
+    struct slice secret;  /* for the cluster's links */
+    struct mailbox *main; /* who stops the node */
 };
 
 /* Takes up the store. 0, or what event_store_restore answers. */

@@ -5,8 +5,9 @@
 #pragma once
 #include "web/router.h"
 
-#define ROUTE_READS  (1u << HTTP_METHOD_GET)
-#define ROUTE_WRITES (1u << HTTP_METHOD_POST)
+#define ROUTE_READS   (1u << HTTP_METHOD_GET)
+#define ROUTE_WRITES  (1u << HTTP_METHOD_POST)
+#define ROUTE_DELETES (1u << HTTP_METHOD_DELETE)
 
 /* id, pattern (also the route label of the metrics), methods, is_admin */
 #define WEB_ROUTE_TABLE(X)                                                                \
@@ -25,6 +26,10 @@
     X(ROUTE_API_ROOMS, "/api/rooms", ROUTE_READS, false)                                  \
     X(ROUTE_API_MESSAGES, "/api/rooms/:room/messages", ROUTE_READS | ROUTE_WRITES, false) \
     X(ROUTE_API_EVENTS, "/api/events", ROUTE_READS, true)                                 \
+    X(ROUTE_TRANSFER, "/api/cluster/transfer", ROUTE_WRITES, true)                        \
+    X(ROUTE_DRAIN, "/api/cluster/drain", ROUTE_WRITES, true)                              \
+    X(ROUTE_MEMBERS, "/api/cluster/members", ROUTE_WRITES, true)                          \
+    X(ROUTE_MEMBER, "/api/cluster/members/:name", ROUTE_WRITES | ROUTE_DELETES, true)     \
     X(ROUTE_ROOM, "/:room", ROUTE_READS | ROUTE_WRITES, false)
 
 #define WEB_ROUTE_ENUM(id, pattern, methods, is_admin) id,

@@ -1,5 +1,6 @@
 /* Start: directory, secret, event store, domain thread's state, web threads (their sockets are bound),
- * store thread, then the node and all loops. Stop, in the order that mail needs:
+ * store thread, then the node and all loops. Stop, when a signal asks for it, an administrator, or the
+ * cluster that has removed this node (MAIL_DRAIN_ASKED), in the order that mail needs:
  *
  *     DRAIN -> domain    leadership away; /readyz says no
  *     DRAIN -> web       listener closed, then browsers with 1012
@@ -10,6 +11,7 @@
  */
 #include "app/serve.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <unistd.h>
@@ -25,7 +27,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { HAND_OVER_MS = 100, DRAIN_MAX_MS = 3000, STOP_MAX_S = 20, POLL_MS = 10 };
+enum { HAND_OVER_MS = 100, DRAIN_BY_SIGNAL_MS = 3000, STOP_MAX_S = 20, POLL_MS = 10 };
 
 enum phase { RUNNING, HANDING_OVER, DRAINING, STOPPING };
 
@@ -40,11 +42,14 @@ struct server {
     uint32_t web_count;
     uv_sem_t drained; /* posted once by each web thread */
     uint32_t drained_count;
-    uv_loop_t loop; /* signals, and the clock of stopping */
+    uv_loop_t loop; /* signals, what asks to stop, and the clock of stopping */
+    struct mailbox mailbox;
     uv_signal_t term, interrupt, hangup, usr1;
     uv_timer_t timer;
     enum phase phase;
     uint64_t phase_since_ms;
+    uint32_t drain_max_ms;
+    bool was_signalled;
 };
 
 static void mail_to(struct mailbox *box, int kind)
@@ -78,20 +83,43 @@ static void on_poll(uv_timer_t *timer)
     while (uv_sem_trywait(&server->drained) == 0)
         server->drained_count++;
     if (server->phase == DRAINING &&
-        (server->drained_count >= server->web_count || so_far_ms >= DRAIN_MAX_MS))
+        (server->drained_count >= server->web_count || so_far_ms >= server->drain_max_ms))
         enter(server, STOPPING);
+}
+
+static void begin_stop(struct server *server, uint32_t drain_max_ms)
+{
+    server->drain_max_ms = drain_max_ms;
+    enter(server, HANDING_OVER);
+    uv_timer_start(&server->timer, on_poll, POLL_MS, POLL_MS);
 }
 
 static void on_stop_signal(uv_signal_t *handle, int number)
 {
     struct server *server = handle->data;
-    if (server->phase != RUNNING) {
+    if (server->was_signalled) {
         log_warn("stopping at once", "signal=%d", number);
         _exit(0);
     }
+    server->was_signalled = true;
     log_info("stopping", "signal=%d", number);
-    enter(server, HANDING_OVER);
-    uv_timer_start(&server->timer, on_poll, POLL_MS, POLL_MS);
+    if (server->phase == RUNNING)
+        begin_stop(server, DRAIN_BY_SIGNAL_MS);
+    else if (server->drain_max_ms > DRAIN_BY_SIGNAL_MS)
+        server->drain_max_ms = DRAIN_BY_SIGNAL_MS; /* it drains already: now it hurries */
+}
+
+static void on_mail(void *owner, struct mail *mail)
+{
+    struct server *server = owner;
+    assert(mail->kind == MAIL_DRAIN_ASKED);
+    const struct drain_mail *drain = (const struct drain_mail *)mail;
+    if (server->phase == RUNNING) {
+        log_info("stopping", "reason=\"%s\" timeout_ms=%u", drain->reason,
+                 (unsigned)drain->timeout_ms);
+        begin_stop(server, drain->timeout_ms);
+    }
+    mem_free(mail);
 }
 
 static void on_hangup(uv_signal_t *handle, int number)
@@ -202,7 +230,8 @@ static int start_threads(struct server *server, struct errmsg *errmsg)
                                            .dir = &server->dir,
                                            .store = server->event_store,
                                            .version = LIVETEA_VERSION,
-                                           .secret = secret_slice(&server->secret, 0)};
+                                           .secret = secret_slice(&server->secret, 0),
+                                           .main = &server->mailbox};
     int rv = domain_thread_start(&server->domain, &domain, errmsg);
     if (rv != 0) return rv;
     struct mailbox *domain_box = domain_thread_mailbox(server->domain);
@@ -212,6 +241,7 @@ static int start_threads(struct server *server, struct errmsg *errmsg)
         struct web_thread_options web = {.config = config,
                                          .number = (int)i,
                                          .domain = domain_box,
+                                         .main = &server->mailbox,
                                          .store = server->event_store,
                                          .secret = &server->secret,
                                          .drained = &server->drained};
@@ -239,6 +269,10 @@ int serve(const struct config *config)
     log_info("starting", "version=%s node=%s data=%s config=%s", LIVETEA_VERSION, config->node.name,
              config->node.data_dir, config->file[0] == '\0' ? "-" : config->file);
     uv_sem_init(&server->drained, 0);
+    uv_loop_init(&server->loop);
+    mailbox_init(&server->mailbox, &server->loop, on_mail, server);
+    uv_timer_init(&server->loop, &server->timer);
+    server->timer.data = server;
     int rv = open_data(server, &errmsg);
     if (rv == 0) rv = start_threads(server, &errmsg);
     if (rv != 0) {
@@ -248,13 +282,10 @@ int serve(const struct config *config)
             exit_code_of(rv)); /* half of the threads may be there: nothing to take down in order */
     }
 
-    uv_loop_init(&server->loop);
     watch_signal(server, &server->term, on_stop_signal, SIGTERM);
     watch_signal(server, &server->interrupt, on_stop_signal, SIGINT);
     watch_signal(server, &server->hangup, on_hangup, SIGHUP);
     watch_signal(server, &server->usr1, on_usr1, SIGUSR1);
-    uv_timer_init(&server->loop, &server->timer);
-    server->timer.data = server;
     uv_run(&server->loop, UV_RUN_DEFAULT);
 
     stop_all(server);
@@ -263,6 +294,7 @@ int serve(const struct config *config)
     uv_close((uv_handle_t *)&server->hangup, NULL);
     uv_close((uv_handle_t *)&server->usr1, NULL);
     uv_close((uv_handle_t *)&server->timer, NULL);
+    mailbox_close(&server->mailbox);
     uv_run(&server->loop, UV_RUN_DEFAULT);
     uv_loop_close(&server->loop);
     uv_sem_destroy(&server->drained);

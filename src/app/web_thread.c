@@ -6,6 +6,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "app/admin_api.h"
 #include "app/api.h"
 #include "app/commands.h"
 #include "app/loop_delay.h"
@@ -30,12 +31,13 @@ struct browser { /* one WebSocket */
 struct web_thread {
     uv_thread_t thread;
     uv_loop_t loop;
-    struct mailbox mailbox, *domain;
+    struct mailbox mailbox, *domain, *main;
     int number;
     bool is_draining, is_stopping, is_drained, is_closed;
     size_t commands_away; /* sent to the domain thread, not answered yet */
     uv_sem_t *drained;
     const struct config *config;
+    const struct secret *secret;
     struct event_store *store;
     struct event_reader *reader;
     struct conn_server *server, *admin_server; /* the second NULL unless admin_listen is set */
@@ -92,6 +94,12 @@ static void respond_method(struct web_thread *thread, struct exchange *exchange,
                                                     "\"This address has not that method.\"}\n")});
 }
 
+/* Only one thread has the listener for administrators, and all must know whether there is one. */
+static bool is_apart(const struct web_thread *thread)
+{
+    return thread->config->http.admin_listen[0] != '\0';
+}
+
 static void on_request(void *owner, struct conn *conn, const struct http_request *request)
 {
     struct web_thread *thread = owner;
@@ -100,9 +108,8 @@ static void on_request(void *owner, struct conn *conn, const struct http_request
 
     const struct route *route =
         router_find(web_routes, ROUTE_NONE, request, &thread->decoded, &match);
-    bool is_hidden =
-        route != NULL && route->is_admin && thread->admin_server != NULL && !conn_is_admin(conn);
-    if (route == NULL && match.allowed != 0) {
+    bool is_hidden = match.is_admin && is_apart(thread) && !conn_is_admin(conn);
+    if (route == NULL && match.allowed != 0 && !is_hidden) {
         respond_method(thread, exchange, request, match.allowed);
         return;
     }
@@ -136,6 +143,10 @@ static void on_request(void *owner, struct conn *conn, const struct http_request
     case ROUTE_API_ROOMS:
     case ROUTE_API_MESSAGES:
     case ROUTE_API_EVENTS: api_handle(exchange, request, &match); return;
+    case ROUTE_TRANSFER:
+    case ROUTE_DRAIN:
+    case ROUTE_MEMBERS:
+    case ROUTE_MEMBER: admin_api_handle(exchange, request, &match); return;
     case ROUTE_NONE:
     case WEB_ROUTES:
     default: site_not_found(thread->site, exchange, request); return;
@@ -240,8 +251,20 @@ bool web_thread_is_draining(const struct web_thread *thread)
 
 void web_thread_mail_domain(struct web_thread *thread, struct mail *mail)
 {
-    if (mail->kind == MAIL_COMMAND || mail->kind == MAIL_CHECK) thread->commands_away++;
+    bool comes_back =
+        mail->kind == MAIL_COMMAND || mail->kind == MAIL_CHECK || mail->kind == MAIL_CHANGE;
+    if (comes_back) thread->commands_away++;
     mailbox_send(thread->domain, mail);
+}
+
+void web_thread_mail_main(struct web_thread *thread, struct mail *mail)
+{
+    mailbox_send(thread->main, mail);
+}
+
+const struct secret *web_thread_secret(const struct web_thread *thread)
+{
+    return thread->secret;
 }
 
 uint32_t web_thread_rate_address(struct web_thread *thread, struct slice address)
@@ -354,6 +377,14 @@ static void on_mail(void *owner, struct mail *mail)
         commands_answered(thread, (struct command_mail *)mail);
         if (thread->is_stopping) close_if_done(thread);
         return;
+    case MAIL_CHANGE: {
+        struct change_mail *change = (struct change_mail *)mail;
+        thread->commands_away--;
+        change->on_answer(change->owner, change);
+        mem_free(change);
+        if (thread->is_stopping) close_if_done(thread);
+        return;
+    }
     case MAIL_EVENTS: {
         struct events_mail *events = (struct events_mail *)mail;
         if (events->number > thread->applied) thread->applied = events->number;
@@ -478,7 +509,9 @@ int web_thread_start(struct web_thread **out, const struct web_thread_options *o
     thread->number = options->number;
     thread->config = config;
     thread->store = options->store;
+    thread->secret = options->secret;
     thread->domain = options->domain;
+    thread->main = options->main;
     thread->drained = options->drained;
 
     uv_loop_init(&thread->loop);

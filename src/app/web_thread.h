@@ -2,9 +2,9 @@
  * of the rooms that they show.
  *
  * It is made of rooms in one floor: web_thread (the loop, mail, sockets), site (pages, forms, the
- * upgrade), api (programs), rooms (shown rooms and their topics), commands (to the domain thread and
- * back), viewers (what the engine asks of its thread), older (pages of older messages). None of them knows
- * another thread but by mail.
+ * upgrade), api and admin_api (programs), rooms (shown rooms and their topics), commands (to the domain
+ * thread and back), viewers (what the engine asks of its thread), older (pages of older messages). None of
+ * them knows another thread but by mail.
  */
 #pragma once
 #include <uv.h>
@@ -25,8 +25,9 @@ struct web_thread_options {
     const struct config *config;
     int number;                  /* 0, 1, 2... */
     struct mailbox *domain;      /* where to send */
+    struct mailbox *main;        /* who stops the node */
     struct event_store *store;   /* for readers of its own */
-    const struct secret *secret; /* signs sessions and csrf tokens */
+    const struct secret *secret; /* signs sessions and csrf tokens, tells administrators */
     uv_sem_t *drained;           /* posted once, when the last browser has gone after MAIL_DRAIN */
 };
 
@@ -53,6 +54,8 @@ struct rooms *web_thread_rooms(struct web_thread *thread);
 struct viewers *web_thread_viewers(struct web_thread *thread);
 struct web_counters *web_thread_counters(struct web_thread *thread);
 void web_thread_mail_domain(struct web_thread *thread, struct mail *mail);
+void web_thread_mail_main(struct web_thread *thread, struct mail *mail);
+const struct secret *web_thread_secret(const struct web_thread *thread);
 /* The number of the newest event that this node is known to have applied. */
 uint64_t web_thread_applied(const struct web_thread *thread);
 /* One command more from this address: 0, or ms to wait (ten times the sender's rate). */

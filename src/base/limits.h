@@ -95,6 +95,9 @@ enum {
     ASK_EVERY_MS = 500,                  /* a node that is no member (any more) asks who it is */
     ASKERS_MAX = 32,                     /* nodes that ask to join, remembered by each member */
     CHANGE_DEADLINE_MS = 30 * 1000,      /* one change of the members */
+    DRAIN_DEFAULT_MS = 30 * 1000,        /* browsers that do not go are left behind after so long */
+    DRAIN_MAX_MS = 5 * 60 * 1000,
+    BACKUP_ANSWER_BYTES = 2 * 1024 * 1024,  /* of events in one answer */
     PROPOSE_BYTES_MAX = 64 * 1024 * 1024,   /* of commands that a leader has queued or in flight */
     STORE_LAG_BYTES_MAX = 64 * 1024 * 1024, /* of events that wait for the event store's disk */
     STORE_STUCK_MS = 2000,                  /* so much waits, and nothing moves: no leader */
@@ -110,6 +113,8 @@ enum {
 static_assert(WS_MESSAGE_MAX > 3 * CHAT_TEXT_MAX, "each byte may come as %XX");
 static_assert(CONN_OUT_MAX >= 8 * WS_MESSAGE_MAX, "a whole page must fit");
 static_assert(BATCH_BYTES_MAX > CHAT_TEXT_MAX + 4096, "one message always fits an entry");
+static_assert(CHANGE_DEADLINE_MS + 5000 <= HTTP_ANSWER_MAX_MS, "a change is told how it ended");
+static_assert(BACKUP_ANSWER_BYTES + CHAT_TEXT_MAX + 4096 < RESPONSE_MAX, "a portion is an answer");
 static_assert(RPC_OUT_MAX >= 2 * RPC_FRAME_MAX, "a link holds at least one whole frame");
 static_assert(BACKFILL_CHUNK_BYTES + CHAT_TEXT_MAX + 4096 < RPC_FRAME_MAX, "a chunk fits a frame");
 static_assert(BACKFILL_LAG_MAX < STORE_LAG_BYTES_MAX, "backfill alone never stops the log");

@@ -67,6 +67,7 @@ const struct route *router_find(const struct route *routes, size_t routes_count,
     if (request->path.len == 0 || request->path.at[0] != '/') return NULL;
     for (size_t i = 0; i < routes_count; i++) {
         if (!match_path(&routes[i], request->path, decoded, match)) continue;
+        match->is_admin |= routes[i].is_admin;
         if ((routes[i].methods & method) != 0) {
             place_values(match, decoded);
             match->route = &routes[i];

@@ -22,6 +22,7 @@ struct route_match {
     struct slice values[ROUTE_VALUES_MAX]; /* decoded, stand on `decoded` */
     size_t values_count;
     unsigned allowed; /* methods of all routes with this path, when none had the method */
+    bool is_admin;    /* the path, whatever the method, is of an admin route */
 };
 
 /* `decoded` is reset and holds the values. Returns the route, or NULL with match->allowed set when the
