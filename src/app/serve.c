@@ -198,6 +198,28 @@ static void own_cluster(uint8_t cluster[16], const struct config *config)
                       config->cluster.peers_count);
 }
 
+enum { REBUILD_LOG_MS = 5000 };
+
+static void on_rebuilt(void *owner, uint64_t number, uint64_t of)
+{
+    uint64_t *told_ms = owner, now_ms = clock_ms();
+    if (now_ms - *told_ms < REBUILD_LOG_MS) return;
+    *told_ms = now_ms;
+    log_info("derived tables", "number=%" PRIu64 " of=%" PRIu64, number, of);
+}
+
+/* Another release keeps other tables beside the events, or the last rebuilding was cut off. */
+static int rebuild(struct event_store *store, struct errmsg *errmsg)
+{
+    struct event_store_damage damage;
+    uint64_t started_ms = clock_ms(), told_ms = started_ms;
+    if (!event_store_must_rebuild(store)) return 0;
+    log_info("derived tables are made again", "note=\"the node starts when they are there\"");
+    int rv = event_store_rebuild(store, on_rebuilt, &told_ms, &damage, errmsg);
+    if (rv == 0) log_info("derived tables", "took_ms=%" PRIu64, clock_ms() - started_ms);
+    return rv;
+}
+
 static int open_data(struct server *server, struct errmsg *errmsg)
 {
     const struct config *config = server->config;
@@ -214,6 +236,7 @@ static int open_data(struct server *server, struct errmsg *errmsg)
     data_dir_path(&server->dir, "history", history, sizeof history);
     struct event_store_options options = {.dir = history, .map_bytes = config->store.map_size};
     rv = event_store_open(&server->event_store, &options, errmsg);
+    if (rv == 0) rv = rebuild(server->event_store, errmsg);
     if (rv != 0) return rv;
 
     if (server->dir.state == DATA_DIR_EMPTY)

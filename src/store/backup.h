@@ -23,6 +23,8 @@ enum {
     BACKUP_END_SIZE = 32
 };
 
+#define BACKUP_END UINT32_C(0xffffffff) /* where an event's length would be: the end */
+
 struct backup_head {
     uint8_t cluster[16];
     uint64_t number;

@@ -197,7 +197,7 @@ static int read_tables(struct event_store *store, MDB_txn *txn, struct errmsg *e
     if (rv != 0) return fail(errmsg, rv, "open a table");
     rv = meta_read(store, txn, &store->marks);
     if (rv != 0) return damaged(errmsg, "the marks cannot be read");
-    return check_last(store, txn, errmsg);
+    return store->is_unchecked ? 0 : check_last(store, txn, errmsg);
 }
 
 /* LMDB syncs its file; that the file is in its directory, and that in its parent, is ours to sync. */
@@ -260,6 +260,7 @@ int event_store_open(struct event_store **out, const struct event_store_options 
 
     struct event_store *store = mem_new(sizeof *store);
     store->read_only = options->read_only;
+    store->is_unchecked = options->is_unchecked;
     int rv = open_env(store, options);
     if (rv != 0) {
         errmsg_set(errmsg, "event store %s: %s", options->dir, mdb_strerror(rv));

@@ -40,6 +40,7 @@ struct event_store_options {
     const char *dir;    /* made if absent, mode 0700 */
     uint64_t map_bytes; /* address space, not disk; 0 = STORE_MAP_DEFAULT */
     bool read_only;     /* for the command line: a stopped node's files */
+    bool is_unchecked; /* the last event may be damaged: for event_store_verify, which tells more */
 };
 
 /* 0; ERR_IO; ERR_FULL; ERR_DATA for a newer format, what is no event store, or damage that shows at
@@ -74,19 +75,26 @@ int event_store_append(struct event_store *store, const struct event_append *app
  * store to it, sets the raft marks to 0. Durable on return. No other thread uses the store. */
 int event_store_rebind(struct event_store *store, const uint8_t cluster[16], struct errmsg *errmsg);
 
-/* Makes streams, commands and rooms again from the events, which are checked on the way. ERR_DATA with the
- * first bad number, then the old tables stay. At start when EVENT_STORE_DERIVED is newer than what is
- * there, and by `livetea verify --rebuild`; no other thread uses the store. `on_progress` may be NULL. */
+struct event_store_damage {
+    uint64_t number; /* the first event that it is about; 0 = of no single one */
+    bool is_derived; /* only in what event_store_rebuild makes again */
+};
+
 typedef void (*event_store_progress_fn)(void *owner, uint64_t number, uint64_t of);
+
+/* Makes streams, commands and rooms again from the events, which are checked before. ERR_DATA with the
+ * first bad number, then the old tables stay. At start when EVENT_STORE_DERIVED is not what is there,
+ * and by `livetea verify --rebuild`; no other thread uses the store. `on_progress` may be NULL. */
 int event_store_rebuild(struct event_store *store, event_store_progress_fn on_progress, void *owner,
-                        struct errmsg *errmsg);
+                        struct event_store_damage *damage, struct errmsg *errmsg);
+/* Also when they were being made again and the process ended. */
 bool event_store_must_rebuild(const struct event_store *store);
 
 /* Reads everything: each event's checksum, the chain of numbers, seqs, times and digests, the three
- * derived tables against the events and back, the marks. 0; ERR_DATA with the first bad thing, and the
- * number it is about (0: none) in *bad; ERR_IO. Memory does not grow with history. */
+ * derived tables against the events and back, the marks. 0; ERR_DATA with the first bad thing; ERR_IO.
+ * Memory does not grow with history, only with rooms. */
 int event_store_verify(struct event_store *store, event_store_progress_fn on_progress, void *owner,
-                       uint64_t *bad, struct errmsg *errmsg);
+                       struct event_store_damage *damage, struct errmsg *errmsg);
 
 /* Bytes of the file on disk. */
 uint64_t event_store_disk_bytes(struct event_store *store);

@@ -26,7 +26,7 @@ struct event_store {
     MDB_env *env;
     MDB_dbi events, streams, commands, rooms, meta;
     struct event_meta marks; /* as of the last commit */
-    bool read_only;
+    bool read_only, is_unchecked;
 };
 
 /* LMDB takes its keys and values without const and does not write into them. */
@@ -184,3 +184,21 @@ static inline int put_indexes(const struct event_store *store, MDB_txn *txn,
     data = val_of(room, sizeof room);
     return mdb_put(txn, store->rooms, &key, &data, 0);
 }
+
+/* ---- reading all events, verify.c ---- */
+
+struct event_walk {
+    struct event_store *store;
+    MDB_txn *txn;
+    struct chat *chat; /* empty; takes the events up, and so checks them */
+    /* Of each event, in order, when it is well; 0 to go on. May be NULL. */
+    int (*on_event)(void *owner, const struct message_sent *event, struct errmsg *errmsg);
+    void *owner;
+    event_store_progress_fn on_progress; /* may be NULL */
+    void *progress_owner;
+    struct event_store_damage *damage;
+};
+
+/* 0: the events are those that the marks speak of, and all are well. ERR_DATA, with the first bad number in
+ * damage; what on_event returned; ERR_IO. */
+int event_walk(struct event_walk *walk, struct errmsg *errmsg);

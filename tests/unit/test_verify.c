@@ -1,0 +1,452 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <lmdb.h>
+
+#include "base/little_endian.h"
+#include "store/event_store.h"
+
+/* ---- fixture: a stopped node's store with 500 events in three rooms, to be damaged ---- */
+
+enum { EVENTS = 500 };
+
+struct world {
+    char dir[64];
+    char file[80];
+    struct event_store *store;
+    struct chat chat;
+    struct shared *events[EVENTS]; /* number - 1 */
+};
+
+static const struct chat_limits limits = {.text_code_points_max = 4000};
+
+static struct command_id id_of(uint64_t n)
+{
+    struct command_id id = {.bytes = {0x77}};
+    memcpy(id.bytes + 8, &n, sizeof n);
+    return id;
+}
+
+static const char *room_of(uint64_t number)
+{
+    return number % 5 == 0 ? "cake" : number % 7 == 0 ? "tea-room" : "tea";
+}
+
+static int open_store(struct world *world, struct errmsg *errmsg)
+{
+    struct event_store_options options = {.dir = world->dir, .is_unchecked = true};
+    return event_store_open(&world->store, &options, errmsg);
+}
+
+static int open_world(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    snprintf(world->dir, sizeof world->dir, "/tmp/livetea-test-verify-XXXXXX");
+    if (mkdtemp(world->dir) == NULL) return -1;
+    snprintf(world->file, sizeof world->file, "%s/data.mdb", world->dir);
+    chat_init(&world->chat, &limits);
+    if (open_store(world, NULL) != 0) return -1;
+    for (uint64_t number = 1; number <= EVENTS; number++) {
+        char text[32];
+        struct message_sent event;
+        snprintf(text, sizeof text, "message %d", (int)number);
+        struct send_message command = {.room = slice_from(room_of(number)),
+                                       .sender = slice_of("Maja"),
+                                       .text = slice_from(text),
+                                       .sender_id = {.bytes = {(uint8_t)(number / 3 % 2)}},
+                                       .id = id_of(number),
+                                       .unseen_up_to = number - 1,
+                                       .at_ms = 1000 * (int64_t)number};
+        if (chat_apply(&world->chat, &command, number, &event) != CHAT_APPLIED) return -1;
+        world->events[number - 1] = event_encode(&event);
+    }
+    struct event_append append = {
+        .events = world->events, .events_count = EVENTS, .index = EVENTS, .raft_durable = EVENTS};
+    if (event_store_append(world->store, &append, NULL) != 0) return -1;
+    event_store_close(world->store);
+    world->store = NULL;
+    *state = world;
+    return 0;
+}
+
+static int close_world(void **state)
+{
+    struct world *world = *state;
+    char lock[96];
+    event_store_close(world->store);
+    chat_close(&world->chat);
+    for (size_t i = 0; i < EVENTS; i++)
+        shared_unref(world->events[i]);
+    snprintf(lock, sizeof lock, "%s/lock.mdb", world->dir);
+    unlink(lock);
+    unlink(world->file);
+    rmdir(world->dir);
+    free(world);
+    return 0;
+}
+
+/* ---- damage, through the database itself ---- */
+
+static MDB_val val_of(const void *at, size_t size)
+{
+    union {
+        const void *read;
+        void *written;
+    } pointer = {.read = at};
+    return (MDB_val){.mv_data = pointer.written, .mv_size = size};
+}
+
+static void change(const struct world *world, const char *table, MDB_val key, MDB_val *data)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 5), 0);
+    assert_int_equal(mdb_env_set_mapsize(env, 64 * 1024 * 1024), 0);
+    assert_int_equal(mdb_env_open(env, world->dir, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    unsigned flags = strcmp(table, "events") == 0 ? MDB_INTEGERKEY : 0;
+    assert_int_equal(mdb_dbi_open(txn, table, flags, &dbi), 0);
+    assert_int_equal(
+        data == NULL ? mdb_del(txn, dbi, &key, NULL) : mdb_put(txn, dbi, &key, data, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void change_event(const struct world *world, size_t number, struct slice bytes)
+{
+    MDB_val data = val_of(bytes.at, bytes.len);
+    change(world, "events", val_of(&number, sizeof number), bytes.at == NULL ? NULL : &data);
+}
+
+/* The number under a key of a table of numbers; 0 removes the row. */
+static void change_number(const struct world *world, const char *table, struct slice key,
+                          uint64_t number)
+{
+    char value[8];
+    little_store(value, number, sizeof value);
+    MDB_val data = val_of(value, sizeof value);
+    change(world, table, val_of(key.at, key.len), number == 0 ? NULL : &data);
+}
+
+static struct slice stream_key(char out[64], const char *room, uint64_t seq)
+{
+    size_t len = strlen(room);
+    memcpy(out, room, len + 1);
+    for (size_t i = 0; i < 8; i++)
+        out[len + 1 + i] = (char)(unsigned char)(seq >> (56 - 8 * i));
+    return slice_make(out, len + 9);
+}
+
+static struct message_sent event_at(const struct world *world, uint64_t number)
+{
+    struct message_sent event;
+    assert_int_equal(event_decode(&event, shared_slice(world->events[number - 1]), NULL), 0);
+    return event;
+}
+
+static int verify(struct world *world, struct event_store_damage *damage, struct errmsg *errmsg)
+{
+    *errmsg = (struct errmsg){.text = ""};
+    if (open_store(world, errmsg) != 0) fail_msg("%s", errmsg->text);
+    int rv = event_store_verify(world->store, NULL, NULL, damage, errmsg);
+    event_store_close(world->store);
+    world->store = NULL;
+    return rv;
+}
+
+static void assert_damage(struct world *world, uint64_t number, bool is_derived, const char *words)
+{
+    struct event_store_damage damage;
+    struct errmsg errmsg;
+    assert_int_equal(verify(world, &damage, &errmsg), ERR_DATA);
+    if (strstr(errmsg.text, words) == NULL) fail_msg("\"%s\" in \"%s\"", words, errmsg.text);
+    assert_true(damage.number == number);
+    assert_true(damage.is_derived == is_derived);
+}
+
+static void assert_sound(struct world *world)
+{
+    struct event_store_damage damage;
+    struct errmsg errmsg;
+    if (verify(world, &damage, &errmsg) != 0) fail_msg("%s", errmsg.text);
+}
+
+/* ---- tests ---- */
+
+static void count(void *owner, uint64_t number, uint64_t of)
+{
+    assert_true(number <= of);
+    ++*(size_t *)owner;
+}
+
+static void what_was_appended_is_sound(void **state)
+{
+    assert_sound(*state);
+}
+
+static void an_empty_store_is_sound(void **state)
+{
+    struct world *world = *state;
+    unlink(world->file);
+    assert_sound(world);
+}
+
+static void a_flipped_bit_in_an_event_is_named(void **state)
+{
+    struct world *world = *state;
+    static const uint64_t numbers[] = {1, 2, 250, EVENTS};
+    for (size_t i = 0; i < 4; i++) {
+        struct shared *good = world->events[numbers[i] - 1];
+        struct shared *bad = shared_copy(shared_slice(good));
+        bad->bytes[bad->len / 2] ^= 4;
+        change_event(world, numbers[i], shared_slice(bad));
+        assert_damage(world, numbers[i], false, "checksum does not match");
+        change_event(world, numbers[i], shared_slice(good));
+        shared_unref(bad);
+    }
+    assert_sound(world);
+}
+
+static void an_event_that_is_missing_is_named(void **state)
+{
+    struct world *world = *state;
+    static const uint64_t numbers[] = {1, 77, EVENTS};
+    for (size_t i = 0; i < 3; i++) {
+        change_event(world, numbers[i], (struct slice){NULL, 0});
+        assert_damage(world, numbers[i], false, "missing");
+        change_event(world, numbers[i], shared_slice(world->events[numbers[i] - 1]));
+    }
+    struct message_sent event = event_at(world, EVENTS);
+    event.number++;
+    event.seq++;
+    struct shared *more = event_encode(&event);
+    change_event(world, EVENTS + 1, shared_slice(more));
+    assert_damage(world, EVENTS + 1, false, "event 501");
+    shared_unref(more);
+}
+
+/* With a good checksum: only the history around it shows that it is another one. */
+static void a_forged_event_is_named(void **state)
+{
+    struct world *world = *state;
+    struct message_sent cases[6];
+    for (size_t i = 0; i < 6; i++)
+        cases[i] = event_at(world, 200);
+    cases[0].text = slice_of("forged");
+    cases[1].digest.bytes[0] ^= 1;
+    cases[2].previous_at_ms++;
+    cases[3].run ^= 1;
+    cases[4].seq++;
+    cases[5].at_ms = 1;
+    for (size_t i = 0; i < 6; i++) {
+        struct shared *bytes = event_encode(&cases[i]);
+        change_event(world, 200, shared_slice(bytes));
+        assert_damage(world, 200, false, "does not continue the history");
+        shared_unref(bytes);
+    }
+}
+
+static void the_marks_must_speak_of_the_last_event(void **state)
+{
+    struct world *world = *state;
+    struct message_sent last = event_at(world, EVENTS), before = event_at(world, EVENTS - 1);
+    last.text = slice_of("another end");
+    event_digest(&last.digest, &before.digest, &last);
+    struct shared *bytes = event_encode(&last);
+    change_event(world, EVENTS, shared_slice(bytes));
+    assert_damage(world, EVENTS, false, "another digest");
+    shared_unref(bytes);
+}
+
+static void rows_of_the_derived_tables_are_looked_for_both_ways(void **state)
+{
+    struct world *world = *state;
+    char key[64];
+    struct command_id id = id_of(123), strange = id_of(9999);
+    struct slice by_id = slice_make(id.bytes, 16), by_strange = slice_make(strange.bytes, 16);
+    struct message_sent event = event_at(world, 321);
+    struct slice place = stream_key(key, room_of(321), event.seq);
+
+    change_number(world, "commands", by_id, 0);
+    assert_damage(world, 123, true, "commands lacks event 123");
+    change_number(world, "commands", by_id, 124);
+    assert_damage(world, 123, true, "has 124 where event 123 belongs");
+    change_number(world, "commands", by_id, 123);
+    change_number(world, "commands", by_strange, 45);
+    assert_damage(world, 45, true, "has event 45 in another place too");
+    change_number(world, "commands", by_strange, 4500);
+    assert_damage(world, 0, true, "event 4500, which is not there");
+    change_number(world, "commands", by_strange, 0);
+
+    change_number(world, "streams", place, 0);
+    assert_damage(world, 321, true, "streams lacks event 321");
+    change_number(world, "streams", place, 320);
+    assert_damage(world, 321, true, "has 320 where event 321 belongs");
+    change_number(world, "streams", place, 321);
+    place = stream_key(key, "tea", 100000);
+    change_number(world, "streams", place, 321);
+    assert_damage(world, 321, true, "in another place too");
+    change_number(world, "streams", place, 0);
+    assert_sound(world);
+}
+
+/* Takes the row of a room; the caller puts it back. */
+static void read_room(const struct world *world, const char *room, char out[48])
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val key = val_of(room, strlen(room)), data;
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 5), 0);
+    assert_int_equal(mdb_env_open(env, world->dir, MDB_RDONLY, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "rooms", 0, &dbi), 0);
+    assert_int_equal(mdb_get(txn, dbi, &key, &data), 0);
+    assert_int_equal(data.mv_size, 48);
+    memcpy(out, data.mv_data, 48);
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+}
+
+static void change_room(const struct world *world, const char *room, const char *row)
+{
+    MDB_val data = val_of(row, 48);
+    change(world, "rooms", val_of(room, strlen(room)), row == NULL ? NULL : &data);
+}
+
+static void a_room_must_speak_of_its_last_event(void **state)
+{
+    struct world *world = *state;
+    char row[48], other[48];
+    read_room(world, "cake", row);
+    memcpy(other, row, sizeof row);
+    other[3] ^= 1;
+    change_room(world, "cake", other);
+    assert_damage(world, 500, true, "bad checksum at room cake");
+    change_room(world, "cake", NULL);
+    assert_damage(world, 500, true, "lacks room cake");
+    change_room(world, "cake", row);
+    change_room(world, "pie", row);
+    assert_damage(world, 0, true, "has room pie, of no event");
+    change_room(world, "pie", NULL);
+    assert_sound(world);
+}
+
+static void what_follows_from_the_events_can_be_made_again(void **state)
+{
+    struct world *world = *state;
+    struct event_store_damage damage;
+    struct errmsg errmsg = {.text = ""};
+    struct command_id id = id_of(9);
+    char row[48];
+    size_t calls = 0;
+    change_number(world, "commands", slice_make(id.bytes, 16), 0);
+    read_room(world, "cake", row);
+    change_room(world, "tea", row);
+    change_room(world, "pie", row);
+    assert_int_equal(open_store(world, &errmsg), 0);
+    assert_false(event_store_must_rebuild(world->store));
+    assert_int_equal(event_store_rebuild(world->store, count, &calls, &damage, &errmsg), 0);
+    assert_true(calls > 0);
+    assert_false(event_store_must_rebuild(world->store));
+    event_store_close(world->store);
+    world->store = NULL;
+    assert_sound(world);
+}
+
+static void bad_events_leave_the_old_tables_alone(void **state)
+{
+    struct world *world = *state;
+    struct event_store_damage damage;
+    struct errmsg errmsg = {.text = ""};
+    change_event(world, 40, slice_of("no event"));
+    assert_int_equal(open_store(world, &errmsg), 0);
+    assert_int_equal(event_store_rebuild(world->store, NULL, NULL, &damage, &errmsg), ERR_DATA);
+    assert_int_equal(damage.number, 40);
+    event_store_close(world->store);
+    world->store = NULL;
+    change_event(world, 40, shared_slice(world->events[39]));
+    assert_sound(world);
+}
+
+static void tables_of_another_version_are_made_again(void **state)
+{
+    struct world *world = *state;
+    struct event_store_damage damage;
+    struct errmsg errmsg = {.text = ""};
+    static const char versions[2][4] = {{0}, {99}};
+    for (size_t i = 0; i < 2; i++) { /* left half done; of another release */
+        MDB_val data = val_of(versions[i], 4);
+        change(world, "meta", val_of("derived", 7), &data);
+        assert_int_equal(open_store(world, &errmsg), 0);
+        assert_true(event_store_must_rebuild(world->store));
+        assert_int_equal(event_store_rebuild(world->store, NULL, NULL, &damage, &errmsg), 0);
+        assert_false(event_store_must_rebuild(world->store));
+        event_store_close(world->store);
+        world->store = NULL;
+        assert_sound(world);
+    }
+}
+
+static void a_history_gets_another_owner(void **state)
+{
+    struct world *world = *state;
+    static const uint8_t first[16] = {1}, second[16] = {2};
+    struct event_meta meta;
+    assert_int_equal(open_store(world, NULL), 0);
+    assert_int_equal(event_store_bind(world->store, first, NULL), 0);
+    assert_int_equal(event_store_rebind(world->store, second, NULL), 0);
+    event_store_close(world->store);
+    assert_int_equal(open_store(world, NULL), 0);
+    event_store_meta(world->store, &meta);
+    assert_memory_equal(meta.cluster, second, 16);
+    assert_true(meta.number == EVENTS && meta.index == 0 && meta.raft_durable == 0);
+    assert_int_equal(event_store_bind(world->store, first, NULL), ERR_DATA);
+    event_store_close(world->store);
+    world->store = NULL;
+    assert_sound(world);
+}
+
+static void a_file_that_was_cut_is_not_opened(void **state)
+{
+    struct world *world = *state;
+    struct errmsg errmsg = {.text = ""};
+    struct stat found;
+    assert_int_equal(stat(world->file, &found), 0);
+    assert_int_equal(truncate(world->file, found.st_size - 4096), 0);
+    assert_int_equal(open_store(world, &errmsg), ERR_DATA);
+    assert_non_null(strstr(errmsg.text, "shorter"));
+}
+
+#define VERIFY_TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        VERIFY_TEST(what_was_appended_is_sound),
+        VERIFY_TEST(an_empty_store_is_sound),
+        VERIFY_TEST(a_flipped_bit_in_an_event_is_named),
+        VERIFY_TEST(an_event_that_is_missing_is_named),
+        VERIFY_TEST(a_forged_event_is_named),
+        VERIFY_TEST(the_marks_must_speak_of_the_last_event),
+        VERIFY_TEST(rows_of_the_derived_tables_are_looked_for_both_ways),
+        VERIFY_TEST(a_room_must_speak_of_its_last_event),
+        VERIFY_TEST(what_follows_from_the_events_can_be_made_again),
+        VERIFY_TEST(bad_events_leave_the_old_tables_alone),
+        VERIFY_TEST(tables_of_another_version_are_made_again),
+        VERIFY_TEST(a_history_gets_another_owner),
+        VERIFY_TEST(a_file_that_was_cut_is_not_opened),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
