@@ -210,14 +210,30 @@ static bool read_query(struct exchange *exchange, const struct http_request *req
     return false;
 }
 
-/* Nobody is told of a history with a hole: not before this node is level once. */
-static bool has_gap(struct exchange *exchange)
+/* Nobody is told of a history with a hole, nor asked to be the door to one. Answers if it is so. */
+static bool is_closed(struct exchange *exchange)
 {
-    const struct snapshot *snapshot = web_thread_snapshot(exchange->thread);
     const struct board *board = web_thread_board(exchange->thread);
-    if (snapshot != NULL && board->behind == 0) return false;
-    exchange_error(exchange, 503, snapshot == NULL ? "starting" : "catching_up",
-                   "This node is catching up. Try another one, or again in a moment.");
+    if (board != NULL && board->door == BOARD_OPEN) return false;
+    if (board == NULL) {
+        api_retry_after(exchange, 503, "starting", "This node has just been started.", 1000);
+    } else if (board->door == BOARD_JOINING) {
+        api_retry_after(exchange, 503, "joining", "This node is no member of the cluster yet.",
+                        1000);
+    } else {
+        api_retry_after(exchange, 503, "catching_up",
+                        "This node is catching up. Try another one, or again in a moment.", 1000);
+    }
+    return true;
+}
+
+/* Reads wait until this node is level, too: what it has is whole, but may be old. */
+static bool is_old(struct exchange *exchange)
+{
+    if (is_closed(exchange)) return true;
+    if (web_thread_board(exchange->thread)->behind == 0) return false;
+    api_retry_after(exchange, 503, "catching_up",
+                    "This node is catching up. Try another one, or again in a moment.", 1000);
     return true;
 }
 
@@ -247,7 +263,7 @@ static void answer_rooms(struct exchange *exchange, const struct http_request *r
         exchange_error(exchange, 400, "bad_parameter", "There are no parameters here.");
         return;
     }
-    if (has_gap(exchange)) return;
+    if (is_old(exchange)) return;
     const struct board *board = web_thread_board(exchange->thread);
     buf_init(&body, BODY_MAX);
     buf_add(&body, slice_of("{\"rooms\":["));
@@ -523,7 +539,7 @@ static void answer_post(struct exchange *exchange, const struct http_request *re
     struct json *body = NULL;
     struct api_post post;
     struct errmsg errmsg;
-    if (!api_may_change(exchange, request)) return;
+    if (!api_may_change(exchange, request) || is_closed(exchange)) return;
     if (json_parse(&body, request->body, &errmsg) != 0) {
         answer_bad_json(exchange, &errmsg);
     } else if (api_post_parse(&post, body, &errmsg) != 0) {
@@ -623,7 +639,7 @@ static void answer_messages(struct exchange *exchange, const struct http_request
         answer_post(exchange, request, room);
         return;
     }
-    if (!read_query(exchange, request, &query) || has_gap(exchange)) return;
+    if (!read_query(exchange, request, &query) || is_old(exchange)) return;
     buf_init(&name, ROOM_MAX);
     if (!text_room(&name, room) || pages_is_reserved(buf_slice(&name))) {
         exchange_error(exchange, 404, "no_room", "There can be no room of that name.");

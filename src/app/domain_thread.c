@@ -16,6 +16,7 @@
 #include "app/fatal.h"
 #include "app/loop_delay.h"
 #include "app/snapshot_make.h"
+#include "app/status.h"
 #include "app/web_thread.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -238,6 +239,18 @@ static void take_change(struct domain_thread *domain, struct change_mail *mail)
 
 /* ---- how things stand ---- */
 
+/* The first check that fails: none is known of a leader before a gap is, and so on. */
+static void log_not_ready(const struct snapshot *snapshot)
+{
+    struct ready_check checks[READY_CHECKS];
+    size_t i = 0;
+    status_checks(checks, snapshot);
+    while (i < READY_CHECKS - 1 && checks[i].holds)
+        i++;
+    log_warn("not ready", "check=%s reason=\"%s\" number=%" PRIu64, checks[i].name, checks[i].why,
+             snapshot->events);
+}
+
 static void log_ready(struct domain_thread *domain, const struct snapshot *snapshot)
 {
     if (snapshot->ready == domain->was_ready) return;
@@ -247,9 +260,7 @@ static void log_ready(struct domain_thread *domain, const struct snapshot *snaps
                  snapshot->cluster.is_leader ? "leader" : "follower", snapshot->events,
                  snapshot->uptime_ms);
     } else if (!snapshot->draining) {
-        log_warn("not ready", "leader=%s behind=%" PRIu64,
-                 snapshot->cluster.leader[0] == '\0' ? "-" : snapshot->cluster.leader,
-                 snapshot->cluster.behind);
+        log_not_ready(snapshot);
     }
 }
 
@@ -293,7 +304,7 @@ static void on_second(uv_timer_t *timer)
     if (domain->node == NULL) return;
 
     node_status(domain->node, &cluster);
-    vitals_tick(vitals, &cluster, domain->chat.number);
+    vitals_tick(vitals, &cluster, vitals_live(&cluster, domain->chat.number));
     disk_look(&domain->disk, &domain->loop, vitals->seconds % 10 == 1);
     vitals_web(vitals, &web);
     node_set_browsers(domain->node, web.conn.websockets,

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/text.h"
@@ -15,46 +16,99 @@ enum board_health board_health_of(const struct cluster_status *cluster)
     return cluster->voters_up == cluster->voters ? BOARD_OK : BOARD_DEGRADED;
 }
 
+size_t board_may_fail(const struct cluster_status *cluster)
+{
+    size_t majority = cluster->voters / 2 + 1, whole = 0;
+    size_t spare = cluster->voters_up > majority ? cluster->voters_up - majority : 0;
+    for (size_t i = 0; i < cluster->members_count; i++) {
+        enum member_state state = cluster->members[i].state;
+        whole += state != MEMBER_AWAY && state != MEMBER_CATCHING_UP;
+    }
+    if (whole <= spare) spare = whole > 0 ? whole - 1 : 0;
+    return spare;
+}
+
+static void add(char out[BOARD_SENTENCE_MAX], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void add(char out[BOARD_SENTENCE_MAX], const char *format, ...)
+{
+    va_list arguments;
+    size_t len = strlen(out);
+    va_start(arguments, format);
+    vsnprintf(out + len, BOARD_SENTENCE_MAX - len, format, arguments);
+    va_end(arguments);
+}
+
+/* Beside stand-bys "nodes" would say too much. */
+static const char *voters_word(const struct cluster_status *cluster)
+{
+    return cluster->members_count > cluster->voters ? "voters" : "nodes";
+}
+
+static void add_how_many_are_up(char out[BOARD_SENTENCE_MAX], const struct cluster_status *cluster)
+{
+    size_t all = cluster->voters, up = cluster->voters_up, may_fail = board_may_fail(cluster);
+    if (all == 1) {
+        add(out, "Only one node has a vote. If it fails, the chat stops.");
+    } else if (up == all) {
+        add(out, "All %zu %s are up. %s%s may fail.", all, voters_word(cluster),
+            may_fail == 0 ? "None" : "Any ",
+            may_fail == 0   ? ""
+            : may_fail == 1 ? "one"
+            : may_fail == 2 ? "two"
+                            : "three");
+    } else if (may_fail == 0) {
+        add(out, "%zu of %zu %s are up. No other may fail.", up, all, voters_word(cluster));
+    } else {
+        add(out, "%zu of %zu %s are up. %s more may fail.", up, all, voters_word(cluster),
+            may_fail < 4 ? small_numbers[may_fail] : "Some");
+    }
+}
+
+/* "tea-2 is catching up." */
+static void add_who_catches_up(char out[BOARD_SENTENCE_MAX], const struct cluster_status *cluster)
+{
+    const char *name = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < cluster->members_count; i++) {
+        if (cluster->members[i].state != MEMBER_CATCHING_UP) continue;
+        name = cluster->members[i].name;
+        count++;
+    }
+    if (count == 1) add(out, " %s is catching up.", name);
+    if (count > 1) add(out, " %zu are catching up.", count);
+}
+
 void board_sentence(char out[BOARD_SENTENCE_MAX], const struct cluster_status *cluster)
 {
     size_t all = cluster->voters, up = cluster->voters_up;
-    size_t may_fail = up > all / 2 ? up - all / 2 - 1 : 0;
-    if (cluster->is_forming) {
-        snprintf(out, BOARD_SENTENCE_MAX, "The cluster is being formed. Waiting for %s.",
-                 cluster->waiting_for[0] == '\0' ? "the others" : cluster->waiting_for);
-        return;
-    }
-    if (all <= 1) {
-        snprintf(out, BOARD_SENTENCE_MAX, "This is the only node. If it fails, the chat stops.");
-        return;
-    }
-    switch (board_health_of(cluster)) {
-    case BOARD_OK:
-        snprintf(out, BOARD_SENTENCE_MAX, "All %zu nodes are up. %s%s may fail.", all,
-                 may_fail == 0 ? "None" : "Any ",
-                 may_fail == 0   ? ""
-                 : may_fail == 1 ? "one"
-                 : may_fail == 2 ? "two"
-                                 : "three");
-        return;
-    case BOARD_DEGRADED:
-        if (may_fail == 0)
-            snprintf(out, BOARD_SENTENCE_MAX, "%zu of %zu nodes are up. No other may fail.", up,
-                     all);
-        else
-            snprintf(out, BOARD_SENTENCE_MAX, "%zu of %zu nodes are up. %s more may fail.", up, all,
-                     may_fail < 4 ? small_numbers[may_fail] : "Some");
-        return;
-    case BOARD_ELECTING:
-        snprintf(out, BOARD_SENTENCE_MAX, "%zu of %zu nodes are up. They are choosing a leader.",
-                 up, all);
-        return;
-    case BOARD_NO_MAJORITY:
-    default:
-        snprintf(out, BOARD_SENTENCE_MAX,
-                 "%zu of %zu nodes %s up. Nothing can be sent until another is back.", up, all,
-                 up == 1 ? "is" : "are");
-        return;
+    out[0] = '\0';
+    if (cluster->is_joining) {
+        add(out, "This node is no member of the cluster yet%s%s",
+            cluster->joining_note[0] ? ": " : ".", cluster->joining_note);
+    } else if (cluster->is_forming) {
+        add(out, "The cluster is being formed. Waiting for %s.",
+            cluster->waiting_for[0] == '\0' ? "the others" : cluster->waiting_for);
+    } else if (all <= 1 && cluster->members_count <= 1) {
+        add(out, "This is the only node. If it fails, the chat stops.");
+    } else {
+        switch (board_health_of(cluster)) {
+        case BOARD_OK:
+        case BOARD_DEGRADED:
+            add_how_many_are_up(out, cluster);
+            add_who_catches_up(out, cluster);
+            return;
+        case BOARD_ELECTING:
+            add(out, "%zu of %zu %s are up. They are choosing a leader.", up, all,
+                voters_word(cluster));
+            return;
+        case BOARD_NO_MAJORITY:
+        default:
+            add(out, "%zu of %zu %s %s up. Nothing can be sent until another is back.", up, all,
+                voters_word(cluster), up == 1 ? "is" : "are");
+            return;
+        }
     }
 }
 
@@ -114,6 +168,17 @@ static void fill_node(struct board_node *out, const struct member_status *member
     out->browsers = input->browsers;
     out->disk_bytes = input->disk_bytes;
     out->uptime_ms = input->uptime_ms;
+}
+
+/* Against the highest number that anybody told. */
+static void fill_behind(struct board *board, const struct cluster_status *cluster)
+{
+    uint64_t newest = board->number + cluster->behind;
+    if (cluster->has_gap && cluster->gap.goal > newest) newest = cluster->gap.goal;
+    for (size_t i = 0; i < board->nodes_count; i++)
+        if (board->nodes[i].number > newest) newest = board->nodes[i].number;
+    for (size_t i = 0; i < board->nodes_count; i++)
+        board->nodes[i].behind = newest - board->nodes[i].number;
 }
 
 static const char *const happened_sentences[] = {
@@ -188,6 +253,13 @@ struct shared *make_board(const struct board_input *input)
     board->made_at_ms = input->now_ms;
     board->number = input->chat->number;
     board->behind = cluster->is_ready ? 0 : cluster->behind;
+    board->is_disk_full = cluster->is_disk_full;
+    if (cluster->is_joining) board->door = BOARD_JOINING;
+    if (cluster->has_gap) {
+        board->door = BOARD_GAP;
+        board->goal = cluster->gap.goal;
+        board->behind = board->goal > board->number ? board->goal - board->number : 1;
+    }
     board->health = board_health_of(cluster);
     board_sentence(board->sentence, cluster);
     memcpy(board->leader, cluster->leader, sizeof board->leader);
@@ -202,6 +274,7 @@ struct shared *make_board(const struct board_input *input)
         if (room->seq > 0) fill_room(&board->rooms[board->rooms_count++], room, input->presence);
     for (size_t i = 0; i < cluster->members_count; i++)
         fill_node(&board->nodes[board->nodes_count++], &cluster->members[i], input);
+    fill_behind(board, cluster);
     for (size_t i = 0; i < input->events_count && i < CLUSTER_EVENTS_MAX; i++)
         fill_event(&board->events[board->events_count++], &input->events[i]);
     fill_people(board, input, people);

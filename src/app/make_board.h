@@ -21,5 +21,8 @@ struct shared *make_board(const struct board_input *input);
 
 /* ok, degraded, electing, no_majority */
 enum board_health board_health_of(const struct cluster_status *cluster);
-/* "All 3 nodes are up. Any one may fail." */
+/* How many nodes may fail in any order, so that the rest still decides: voters that are up beyond the
+ * majority, and one that has the whole history among those that stay. */
+size_t board_may_fail(const struct cluster_status *cluster);
+/* "All 3 nodes are up. Any one may fail." Counts voters alone. */
 void board_sentence(char out[BOARD_SENTENCE_MAX], const struct cluster_status *cluster);

@@ -90,6 +90,8 @@ static void add_raft(struct buf *out, const struct cluster_status *cluster)
     gauge(out, "livetea_raft_applied_index", cluster->applied_index, "Last entry applied here.");
     gauge(out, "livetea_raft_snapshot_index", cluster->snapshot_index,
           "Last entry in the newest snapshot.");
+    counter(out, "livetea_snapshots_total", cluster->snapshots,
+            "Snapshots that raft has taken: a manifest of the history each.");
     gauge(out, "livetea_raft_pending_entries", cluster->pending,
           "Commands queued, in flight or forwarded.");
 }
@@ -165,6 +167,22 @@ static void add_commands(struct buf *out, const struct snapshot *snapshot)
     add_value(out, "livetea_events_total", "event=\"MessageSent\"", snapshot->events);
 }
 
+/* Events that this node fetches because raft's log has them no more, and gives to others. */
+static void add_backfill(struct buf *out, const struct snapshot *snapshot)
+{
+    const struct cluster_status *cluster = &snapshot->cluster;
+    bool is_missing = cluster->has_gap && cluster->gap.goal > snapshot->events;
+    add_head(out, "livetea_backfill_events_total", "counter",
+             "Events fetched from other nodes to close a gap, and given to them.");
+    add_value(out, "livetea_backfill_events_total", "direction=\"in\"", cluster->backfilled_in);
+    add_value(out, "livetea_backfill_events_total", "direction=\"out\"", cluster->backfilled_out);
+    gauge(out, "livetea_history_missing_events",
+          is_missing ? cluster->gap.goal - snapshot->events : 0,
+          "Events of the history that are missing here and being fetched.");
+    gauge(out, "livetea_history_copies", cluster->history_copies,
+          "Nodes that are up and have all events that this node knows of.");
+}
+
 static void add_disk(struct buf *out, const struct snapshot *snapshot)
 {
     static const char *const raft = "part=\"raft\"", *const history = "part=\"history\"";
@@ -180,6 +198,8 @@ static void add_disk(struct buf *out, const struct snapshot *snapshot)
     add_head(out, "livetea_store_free_bytes", "gauge", "Bytes free on its file system.");
     add_value(out, "livetea_store_free_bytes", raft, snapshot->free_bytes);
     add_value(out, "livetea_store_free_bytes", history, snapshot->free_bytes);
+    gauge(out, "livetea_disk_full", snapshot->cluster.is_disk_full,
+          "1 while this node takes nothing new because its disk is full.");
 }
 
 static void add_browsers(struct buf *out, const struct snapshot *snapshot)
@@ -271,6 +291,7 @@ void metrics_write(struct buf *out, const struct metrics_input *input)
     add_raft(out, &snapshot->cluster);
     add_peers(out, &snapshot->cluster);
     add_commands(out, snapshot);
+    add_backfill(out, snapshot);
     add_disk(out, snapshot);
     add_browsers(out, snapshot);
     add_http(out, &snapshot->web);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "pages/pages.h"
+#include "pages/when.h"
 #include "web/assets.h"
 
 enum { BACKLOG_MAX_MS = 3000, COOKIE_RENEW_S = 24 * 3600 };
@@ -145,13 +146,48 @@ static void respond_plain(struct site *site, struct exchange *exchange, int stat
     respond_page(site, exchange, status, &frame, NULL);
 }
 
-static void respond_unavailable(struct site *site, struct exchange *exchange, struct slice sentence)
+/* A page that was asked for comes by itself once it can; a form would not be sent again. */
+static void respond_unavailable(struct site *site, struct exchange *exchange,
+                                const struct http_request *request, struct slice sentence)
 {
+    struct buf words;
+    bool is_form = exchange->method == HTTP_METHOD_POST;
+    struct slice path = request == NULL ? slice_of("/") : request->path;
+    buf_init(&words, 1024);
+    buf_add(&words, sentence);
+    buf_add(&words, is_form ? slice_of(" Nothing was sent: go back, and try again in a moment.")
+                            : slice_of(" This page loads itself again."));
     buf_reset(&site->html);
     buf_reset(&site->headers);
     buf_add(&site->headers, slice_of("Retry-After: 1\r\n"));
-    pages_unavailable(&site->html, sentence);
+    if (!is_form) buf_add(&site->headers, slice_of("Refresh: 2\r\n"));
+    pages_unavailable(&site->html, buf_slice(&words), web_thread_board(site->thread), path);
     respond_plain(site, exchange, 503, slice_of("Not now"));
+    buf_close(&words);
+}
+
+/* Does this node show its history to whoever comes new? Answers if not. */
+static bool is_closed(struct site *site, struct exchange *exchange,
+                      const struct http_request *request)
+{
+    const struct board *board = web_thread_board(site->thread);
+    struct buf sentence;
+    buf_init(&sentence, 512);
+    if (board == NULL) {
+        buf_add(&sentence, slice_of("This node is starting."));
+    } else if (board->door == BOARD_GAP) {
+        buf_add(&sentence, slice_of("This node is catching up: "));
+        when_add_count(&sentence, board->number);
+        buf_add(&sentence, slice_of(" of "));
+        when_add_count(&sentence, board->goal);
+        buf_add(&sentence, slice_of(" messages."));
+    } else if (board->door == BOARD_JOINING) {
+        buf_add(&sentence, slice_of("This node is no member of the cluster yet."));
+    }
+    bool closed = sentence.len > 0;
+    if (closed) respond_unavailable(site, exchange, request, buf_slice(&sentence));
+    buf_close(&sentence);
+    return closed;
 }
 
 void site_not_found(struct site *site, struct exchange *exchange,
@@ -212,7 +248,7 @@ static void on_visit_ready(struct room_waiter *waiter, int status)
 {
     struct visit *visit = (struct visit *)(void *)waiter; /* its first member */
     if (status != 0)
-        respond_unavailable(visit->site, visit->exchange,
+        respond_unavailable(visit->site, visit->exchange, NULL,
                             slice_of("This room cannot be read here at the moment."));
     else
         render_visit(visit);
@@ -244,13 +280,10 @@ static void get_page(struct site *site, struct exchange *exchange,
         return;
     }
     if (web_thread_is_draining(site->thread)) {
-        respond_unavailable(site, exchange, slice_of("This node is stopping."));
+        respond_unavailable(site, exchange, request, slice_of("This node is stopping."));
         return;
     }
-    if (web_thread_board(site->thread) == NULL) {
-        respond_unavailable(site, exchange, slice_of("This node is starting."));
-        return;
-    }
+    if (is_closed(site, exchange, request)) return;
 
     struct visit *visit = mem_new(sizeof *visit);
     *visit = (struct visit){
@@ -407,6 +440,7 @@ static void post_form(struct site *site, struct exchange *exchange,
 {
     struct identity identity;
     struct params params;
+    if (is_closed(site, exchange, request)) return;
     struct slice type = http_header_get(request, "Content-Type");
     struct slice media = slice_trim(slice_cut(&type, ';'));
     if (!slice_is(media, "application/x-www-form-urlencoded")) {
@@ -458,7 +492,9 @@ int site_upgrade(struct site *site, const struct http_request *request, uint8_t 
     if (!http_query_get(request, "_csrf_token", &site->text) ||
         !token_read_csrf(csrf, &site->keys, buf_slice(&site->text)))
         return 403;
-    if (web_thread_is_draining(site->thread) || web_thread_board(site->thread) == NULL) return 503;
+    const struct board *board = web_thread_board(site->thread);
+    if (web_thread_is_draining(site->thread) || board == NULL) return 503;
+    if (board->door != BOARD_OPEN) return 503;
     if (viewers_backlog_ms(web_thread_viewers(site->thread)) > BACKLOG_MAX_MS) return 503;
     return 0;
 }

@@ -47,7 +47,7 @@ struct snapshot {
     uint64_t uptime_ms;
     int pid;
     bool draining;
-    bool ready; /* /readyz: knows a leader, is level, does not drain */
+    bool ready; /* /readyz would answer 200 (app/status.h) */
     uint64_t events, durable, rooms, people;
     uint64_t history_bytes, raft_bytes, free_bytes;
     struct cluster_event happened[CLUSTER_EVENTS_MAX]; /* newest first */

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "app/make_board.h"
+#include "app/status.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -21,7 +22,9 @@ static void fill_quantiles(const struct snapshot_input *input, struct snapshot *
     snapshot->push_p99_ms = histogram_quantile_ms(&push, 0.99);
 
     uint64_t seconds = (vitals->seconds < 60 ? vitals->seconds : 50 + vitals->seconds % 10);
-    uint64_t events = input->chat->number - vitals->events_then[oldest];
+    uint64_t live = vitals_live(&snapshot->cluster, input->chat->number);
+    uint64_t then = vitals->events_then[oldest];
+    uint64_t events = live > then ? live - then : 0;
     snapshot->messages_per_second = seconds == 0 ? 0 : (double)events / (double)seconds;
 }
 
@@ -72,7 +75,6 @@ struct snapshot *snapshot_make(const struct snapshot_input *input)
     snapshot->uptime_ms = input->now_ms - vitals->started_ms;
     snapshot->pid = (int)getpid();
     snapshot->draining = vitals->draining;
-    snapshot->ready = snapshot->cluster.is_ready && !vitals->draining;
     snapshot->events = input->chat->number;
     snapshot->durable = vitals->durable;
     snapshot->rooms = input->chat->rooms_count;
@@ -83,6 +85,7 @@ struct snapshot *snapshot_make(const struct snapshot_input *input)
     snapshot->happened_count = vitals->events_count;
     memcpy(snapshot->happened, vitals->events, vitals->events_count * sizeof *vitals->events);
     fill_quantiles(input, snapshot);
+    snapshot->ready = status_ready(NULL, snapshot);
     snapshot->board = board_now(input, snapshot);
     atomic_init(&snapshot->references, 1);
     return snapshot;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "app/make_board.h"
 #include "base/clock.h"
 #include "base/json.h"
 
@@ -51,20 +52,39 @@ static void add_u64_or_null(struct buf *out, const char *key, bool known, uint64
     }
 }
 
-static const char *own_state(const struct cluster_status *cluster)
+static const struct member_status *own(const struct cluster_status *cluster)
 {
-    for (size_t i = 0; i < cluster->members_count; i++) {
-        if (cluster->members[i].is_self) return state_words[cluster->members[i].state];
-    }
-    return cluster->is_leader ? "leader" : "follower";
+    for (size_t i = 0; i < cluster->members_count; i++)
+        if (cluster->members[i].is_self) return &cluster->members[i];
+    return NULL;
+}
+
+/* What raft is, whatever the history lacks. */
+static const char *raft_state(const struct cluster_status *cluster)
+{
+    const struct member_status *self = own(cluster);
+    if (cluster->is_leader) return "leader";
+    return self != NULL && self->state == MEMBER_CANDIDATE ? "candidate" : "follower";
+}
+
+static const char *state_word(const struct cluster_status *cluster,
+                              const struct member_status *member)
+{
+    return member->is_self && cluster->is_joining ? "joining" : state_words[member->state];
+}
+
+static const char *own_role(const struct cluster_status *cluster)
+{
+    const struct member_status *self = own(cluster);
+    if (self == NULL) return raft_state(cluster);
+    bool stands_by = !self->is_voter && self->state == MEMBER_FOLLOWER && !cluster->is_joining;
+    return stands_by ? "standby" : state_word(cluster, self);
 }
 
 static void add_cluster(struct buf *out, const struct snapshot *snapshot)
 {
     const struct cluster_status *cluster = &snapshot->cluster;
     const struct board *board = board_of(snapshot->board);
-    size_t majority = cluster->voters / 2 + 1;
-    size_t may_fail = cluster->voters_up > majority ? cluster->voters_up - majority : 0;
     open_object(out, "cluster");
     json_add_text(out, "name", slice_from(snapshot->cluster_name));
     json_add_text(out, "health", slice_from(health_words[board->health]));
@@ -73,10 +93,21 @@ static void add_cluster(struct buf *out, const struct snapshot *snapshot)
     json_add_u64(out, "term", cluster->term);
     json_add_u64(out, "voters", cluster->voters);
     json_add_u64(out, "voters_up", cluster->voters_up);
-    json_add_u64(out, "may_fail", may_fail);
+    json_add_u64(out, "may_fail", board_may_fail(cluster));
     json_add_u64(out, "leader_changes", cluster->leader_changes);
     add_word_or_null(out, "waiting_for", cluster->is_forming ? cluster->waiting_for : NULL);
+    json_add_u64(out, "history_copies", cluster->history_copies);
+    json_add_bool(out, "changing", cluster->is_changing);
     buf_add_char(out, '}');
+}
+
+/* What a node that asks to be let in was told; null once it is a member. */
+static void add_joining(struct buf *out, const struct cluster_status *cluster)
+{
+    if (cluster->is_joining)
+        json_add_text(out, "joining", slice_from(cluster->joining_note));
+    else
+        json_add_null(out, "joining");
 }
 
 static void add_node(struct buf *out, const struct snapshot *snapshot, const char *version,
@@ -88,7 +119,7 @@ static void add_node(struct buf *out, const struct snapshot *snapshot, const cha
     open_object(out, "node");
     json_add_text(out, "name", slice_from(snapshot->name));
     json_add_text(out, "id", buf_slice(&id));
-    json_add_text(out, "role", slice_from(own_state(&snapshot->cluster)));
+    json_add_text(out, "role", slice_from(own_role(&snapshot->cluster)));
     json_add_text(out, "version", slice_from(version));
     json_add_text(out, "commit", slice_from(commit));
     json_add_i64(out, "pid", snapshot->pid);
@@ -96,6 +127,8 @@ static void add_node(struct buf *out, const struct snapshot *snapshot, const cha
     json_add_u64(out, "uptime_seconds", snapshot->uptime_ms / 1000);
     json_add_bool(out, "draining", snapshot->draining);
     json_add_bool(out, "ready", status_ready(NULL, snapshot));
+    json_add_bool(out, "disk_full", snapshot->cluster.is_disk_full);
+    add_joining(out, &snapshot->cluster);
     json_add_text(out, "http", slice_from(snapshot->http));
     json_add_text(out, "address", slice_from(snapshot->address));
     json_add_text(out, "data_dir", slice_from(snapshot->data_dir));
@@ -106,7 +139,7 @@ static void add_node(struct buf *out, const struct snapshot *snapshot, const cha
 static void add_raft(struct buf *out, const struct cluster_status *cluster)
 {
     open_object(out, "raft");
-    json_add_text(out, "state", slice_from(own_state(cluster)));
+    json_add_text(out, "state", slice_from(raft_state(cluster)));
     json_add_u64(out, "term", cluster->term);
     add_word_or_null(out, "voted_for", cluster->voted_for);
     json_add_u64(out, "last_index", cluster->last_index);
@@ -114,12 +147,37 @@ static void add_raft(struct buf *out, const struct cluster_status *cluster)
     json_add_u64(out, "applied_index", cluster->applied_index);
     json_add_u64(out, "snapshot_index", cluster->snapshot_index);
     json_add_u64(out, "log_first_index", cluster->first_index);
+    json_add_u64(out, "snapshots", cluster->snapshots);
+    json_add_double(out, "snapshot_max_ms",
+                    cluster->snapshots > 0 ? (double)cluster->snapshot_us_max / 1000 : (double)NAN,
+                    3);
     json_add_u64(out, "pending", cluster->pending);
     add_u64_or_null(out, "last_contact_ms", cluster->leader[0] != '\0', cluster->last_contact_ms);
     buf_add_char(out, '}');
 }
 
-static void add_member(struct buf *out, const struct member_status *member)
+/* How far this node is with the events that it lacks; null when it lacks none. */
+static void add_backfill(struct buf *out, const struct snapshot *snapshot)
+{
+    const struct cluster_status *cluster = &snapshot->cluster;
+    uint64_t number = snapshot->events, goal = cluster->gap.goal;
+    if (!cluster->has_gap) {
+        json_add_null(out, "backfill");
+        return;
+    }
+    open_object(out, "backfill");
+    json_add_u64(out, "from", cluster->gap.from);
+    json_add_u64(out, "number", number);
+    json_add_u64(out, "goal", goal);
+    json_add_u64(out, "behind", goal > number ? goal - number : 0);
+    json_add_u64(out, "events_per_second", cluster->gap.events_per_second);
+    add_word_or_null(out, "peer", cluster->gap.peer);
+    json_add_u64(out, "waiting_bytes", cluster->gap.waiting_bytes);
+    buf_add_char(out, '}');
+}
+
+static void add_member(struct buf *out, const struct cluster_status *cluster,
+                       const struct member_status *member)
 {
     bool is_up = member->state != MEMBER_AWAY, known = member->known || member->is_self;
     open_object(out, NULL);
@@ -127,7 +185,7 @@ static void add_member(struct buf *out, const struct member_status *member)
     json_add_text(out, "address", slice_from(member->address));
     add_word_or_null(out, "http", member->http);
     json_add_text(out, "role", slice_from(member->is_voter ? "voter" : "standby"));
-    json_add_text(out, "state", slice_from(state_words[member->state]));
+    json_add_text(out, "state", slice_from(state_word(cluster, member)));
     json_add_u64(out, "away_seconds", is_up ? 0 : member->away_ms / 1000);
     add_u64_or_null(out, "applied_index", known, member->applied_index);
     add_u64_or_null(out, "number", known, member->number);
@@ -162,6 +220,8 @@ static struct member_status member_now(const struct snapshot *snapshot, size_t p
 static void add_members(struct buf *out, const struct snapshot *snapshot)
 {
     uint64_t newest = snapshot->events + snapshot->cluster.behind;
+    if (snapshot->cluster.has_gap && snapshot->cluster.gap.goal > newest)
+        newest = snapshot->cluster.gap.goal;
     for (size_t i = 0; i < snapshot->cluster.members_count; i++) {
         if (snapshot->cluster.members[i].number > newest)
             newest = snapshot->cluster.members[i].number;
@@ -170,7 +230,7 @@ static void add_members(struct buf *out, const struct snapshot *snapshot)
     buf_add_char(out, '[');
     for (size_t i = 0; i < snapshot->cluster.members_count; i++) {
         struct member_status member = member_now(snapshot, i);
-        add_member(out, &member);
+        add_member(out, &snapshot->cluster, &member);
         add_member_rest(out, &member, newest);
     }
     buf_add_char(out, ']');
@@ -250,6 +310,7 @@ void status_write(struct buf *out, const struct snapshot *snapshot, const char *
     add_cluster(out, snapshot);
     add_node(out, snapshot, version, commit);
     add_raft(out, &snapshot->cluster);
+    add_backfill(out, snapshot);
     add_members(out, snapshot);
     add_figures(out, snapshot);
     add_happened(out, snapshot);
@@ -297,21 +358,79 @@ void status_pretty(struct buf *out, struct slice json)
 
 /* ---- ready ---- */
 
-static bool check(struct buf *out, bool holds, const char *name, const char *why)
+/* "behind by 36179, 12034 events/s from tea-2" */
+static void say_gap(char why[READY_WORDS_MAX], const struct cluster_status *cluster,
+                    uint64_t number)
 {
-    if (out != NULL) buf_printf(out, "[%c]%s %s\n", holds ? '+' : '-', name, holds ? "ok" : why);
-    return holds;
+    uint64_t missing = cluster->gap.goal > number ? cluster->gap.goal - number : 0;
+    if (cluster->gap.peer[0] == '\0') {
+        snprintf(why, READY_WORDS_MAX, "behind by %" PRIu64 ", no node gives them at the moment",
+                 missing);
+        return;
+    }
+    snprintf(why, READY_WORDS_MAX, "behind by %" PRIu64 ", %" PRIu64 " events/s from %s", missing,
+             cluster->gap.events_per_second, cluster->gap.peer);
+}
+
+static void check_level(struct ready_check *check, const struct snapshot *snapshot)
+{
+    const struct cluster_status *cluster = &snapshot->cluster;
+    if (cluster->has_gap) {
+        say_gap(check->why, cluster, snapshot->events);
+        return;
+    }
+    /* A full disk is told in a line of its own. */
+    check->holds =
+        (cluster->is_ready || cluster->is_disk_full) && cluster->behind <= READY_BEHIND_MAX;
+    if (cluster->behind > 0)
+        snprintf(check->why, sizeof check->why, "behind by %" PRIu64, cluster->behind);
+    else
+        snprintf(check->why, sizeof check->why, "not level with the cluster yet");
+}
+
+static void check_joined(struct ready_check *check, const struct cluster_status *cluster)
+{
+    check->holds = !cluster->is_joining && !cluster->is_forming;
+    if (cluster->is_joining) {
+        snprintf(check->why, sizeof check->why, "%s",
+                 cluster->joining_note[0] == '\0' ? "asks to be let in" : cluster->joining_note);
+    } else {
+        snprintf(check->why, sizeof check->why, "waiting for %s to form the cluster",
+                 cluster->waiting_for[0] == '\0' ? "the others" : cluster->waiting_for);
+    }
+}
+
+bool status_checks(struct ready_check checks[READY_CHECKS], const struct snapshot *snapshot)
+{
+    enum { LEADER, CAUGHT_UP, DISK, NOT_DRAINING, JOINED };
+    const struct cluster_status *cluster = &snapshot->cluster;
+    bool all = true;
+    checks[LEADER] = (struct ready_check){
+        .name = "leader", .holds = cluster->leader[0] != '\0', .why = "none is known"};
+    checks[CAUGHT_UP] = (struct ready_check){.name = "caught_up"};
+    check_level(&checks[CAUGHT_UP], snapshot);
+    checks[DISK] = (struct ready_check){
+        .name = "disk", .holds = !cluster->is_disk_full, .why = "full: takes nothing new"};
+    checks[NOT_DRAINING] = (struct ready_check){
+        .name = "not_draining", .holds = !snapshot->draining, .why = "draining"};
+    checks[JOINED] = (struct ready_check){.name = "joined"};
+    check_joined(&checks[JOINED], cluster);
+    for (size_t i = 0; i < READY_CHECKS; i++)
+        all = all && checks[i].holds;
+    return all;
 }
 
 bool status_ready(struct buf *out, const struct snapshot *snapshot)
 {
-    if (snapshot == NULL) return check(out, false, "started", "not yet");
-    const struct cluster_status *cluster = &snapshot->cluster;
-    char behind[64] = "not level with the cluster yet";
-    if (cluster->behind > 0) snprintf(behind, sizeof behind, "behind by %" PRIu64, cluster->behind);
-    bool leader = check(out, cluster->leader[0] != '\0', "leader", "none is known");
-    bool level =
-        check(out, cluster->is_ready && cluster->behind <= READY_BEHIND_MAX, "caught_up", behind);
-    bool stays = check(out, !snapshot->draining, "not_draining", "draining");
-    return leader && level && stays;
+    struct ready_check checks[READY_CHECKS];
+    if (snapshot == NULL) {
+        if (out != NULL) buf_add(out, slice_of("[-]started not yet\n"));
+        return false;
+    }
+    bool ready = status_checks(checks, snapshot);
+    for (size_t i = 0; out != NULL && i < READY_CHECKS; i++) {
+        buf_printf(out, "[%c]%s %s\n", checks[i].holds ? '+' : '-', checks[i].name,
+                   checks[i].holds ? "ok" : checks[i].why);
+    }
+    return ready;
 }

@@ -13,5 +13,17 @@ void status_write(struct buf *out, const struct snapshot *snapshot, const char *
 /* JSON of ours, in lines with two blanks for each level. */
 void status_pretty(struct buf *out, struct slice json);
 
-/* Would /readyz answer 200? `snapshot` NULL: not yet. Appends a line for each check. */
+enum { READY_CHECKS = 5, READY_WORDS_MAX = 256 };
+
+struct ready_check {
+    const char *name; /* "caught_up" */
+    bool holds;
+    char why[READY_WORDS_MAX]; /* not */
+};
+
+/* What /readyz looks at, in its order. True if all of it holds. */
+bool status_checks(struct ready_check checks[READY_CHECKS], const struct snapshot *snapshot);
+
+/* Would /readyz answer 200? `snapshot` NULL: not yet. Appends a line for each check, unless `out` is
+ * NULL. */
 bool status_ready(struct buf *out, const struct snapshot *snapshot);

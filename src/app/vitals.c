@@ -92,6 +92,11 @@ static void mark(struct minute *minute, const struct histogram *now)
     minute->then[0] = *now;
 }
 
+uint64_t vitals_live(const struct cluster_status *cluster, uint64_t number)
+{
+    return number > cluster->backfilled_in ? number - cluster->backfilled_in : 0;
+}
+
 void vitals_tick(struct vitals *vitals, const struct cluster_status *cluster, uint64_t events)
 {
     struct web_counters web;
@@ -99,7 +104,8 @@ void vitals_tick(struct vitals *vitals, const struct cluster_status *cluster, ui
 
     struct histogram commit = histogram_since(&web.command_duration, &vitals->commit_second);
     struct histogram fsync = histogram_since(&cluster->fsync, &vitals->fsync_second);
-    shift(vitals->messages_per_second, (double)(events - vitals->events_second));
+    shift(vitals->messages_per_second,
+          events > vitals->events_second ? (double)(events - vitals->events_second) : 0);
     shift(vitals->commit_p99_ms, histogram_quantile_ms(&commit, 0.99));
     shift(vitals->fsync_p99_ms, histogram_quantile_ms(&fsync, 0.99));
     shift(vitals->browsers, (double)web.conn.websockets);

@@ -34,5 +34,8 @@ void vitals_init(struct vitals *vitals, uint64_t now_ms, int64_t wall_ms, uint64
 void vitals_event(struct vitals *vitals, const struct cluster_event *event);
 /* All threads' counters, added up. */
 void vitals_web(const struct vitals *vitals, struct web_counters *sum);
-/* A second is over: moves the sparklines on. */
+/* Of the history's `number` events those that people have written while this node looked on, and those of
+ * its start: what it fetched to close a gap is as old as the history, and no sign of how busy the chat is. */
+uint64_t vitals_live(const struct cluster_status *cluster, uint64_t number);
+/* A second is over: moves the sparklines on. `events`: as vitals_live counts. */
 void vitals_tick(struct vitals *vitals, const struct cluster_status *cluster, uint64_t events);

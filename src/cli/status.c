@@ -53,6 +53,17 @@ static void set_number(struct table *table, size_t column, const struct json *va
     buf_close(&text);
 }
 
+/* " 83 %" of the history; it is over when the last event has come, so 100 is never shown. */
+static void add_percent(struct buf *out, const struct json *member)
+{
+    int64_t number, behind;
+    if (!json_to_i64(json_get(member, "number"), &number) || number < 0) return;
+    if (!json_to_i64(json_get(member, "behind"), &behind) || behind < 0) return;
+    double all = (double)number + (double)behind;
+    int percent = all > 0 ? (int)(100 * ((double)number / all)) : 0;
+    buf_printf(out, " %d %%", percent < 99 ? percent : 99);
+}
+
 static void add_role(struct buf *out, const struct json *member)
 {
     struct slice state = json_slice(json_get(member, "state"));
@@ -64,8 +75,10 @@ static void add_role(struct buf *out, const struct json *member)
         table_add_age(out, (uint64_t)seconds);
     } else if (slice_is(state, "catching_up")) {
         buf_add(out, slice_of("catching up"));
-    } else if (slice_is(json_slice(json_get(member, "role")), "standby")) {
-        buf_add(out, slice_of("standby"));
+        add_percent(out, member);
+    } else if (slice_is(json_slice(json_get(member, "role")), "standby") &&
+               slice_is(state, "follower")) {
+        buf_add(out, slice_of("stand-by"));
     } else {
         buf_add(out, state);
     }

@@ -9,7 +9,7 @@
 #include "base/shared.h"
 #include "chat/ids.h"
 
-enum { BOARD_TEXT_MAX = 120, BOARD_SENTENCE_MAX = 160, BOARD_SPARK = 60, BOARD_PEOPLE_MAX = 2000 };
+enum { BOARD_TEXT_MAX = 120, BOARD_SENTENCE_MAX = 256, BOARD_SPARK = 60, BOARD_PEOPLE_MAX = 2000 };
 
 struct board_room { /* newest activity first */
     uint8_t name_len, sender_len, text_len;
@@ -45,6 +45,13 @@ struct board_event {
     char sentence[BOARD_SENTENCE_MAX];
 };
 
+/* Whom this node may show its history. A page that is open already stays, with a strip. */
+enum board_door {
+    BOARD_OPEN,
+    BOARD_GAP,    /* events are missing, and being fetched: nobody is shown a history with a hole */
+    BOARD_JOINING /* it asks to be let into the cluster, and has none yet */
+};
+
 enum board_health { BOARD_OK, BOARD_DEGRADED, BOARD_ELECTING, BOARD_NO_MAJORITY };
 
 struct board {
@@ -52,6 +59,9 @@ struct board {
     int64_t made_at_ms; /* wall clock */
     uint64_t number;    /* events applied here */
     uint64_t behind;    /* events to go while this node is catching up; else 0 */
+    enum board_door door;
+    uint64_t goal;     /* with BOARD_GAP: number of the last event that is missing */
+    bool is_disk_full; /* takes nothing new until there is room again */
     enum board_health health;
     char sentence[BOARD_SENTENCE_MAX]; /* "All 3 nodes are up. Any one may fail." */
     char leader[NODE_NAME_MAX + 1];    /* empty: none */

@@ -81,14 +81,24 @@ static struct slice number_of(struct cluster_shared *shared, uint64_t value, str
     return keep(shared, scratch);
 }
 
+/* "catching up, 83 %": the last hundredth is full when the last event is there, and it is over then. */
+static void add_progress(const struct board_node *node, struct buf *scratch)
+{
+    uint64_t all = node->number + node->behind;
+    buf_add(scratch, slice_of("catching up"));
+    if (!node->is_known || all == 0) return;
+    uint64_t percent = 100 * node->number / all;
+    buf_printf(scratch, ", %" PRIu64 " %%", percent < 99 ? percent : 99);
+}
+
 static struct slice role_of(struct cluster_shared *shared, const struct board_node *node,
                             struct buf *scratch)
 {
     switch (node->role) {
     case BOARD_LEADER: buf_add(scratch, slice_of("leader")); break;
     case BOARD_FOLLOWER: buf_add(scratch, slice_of("follower")); break;
-    case BOARD_STANDBY: buf_add(scratch, slice_of("standby")); break;
-    case BOARD_CATCHING_UP: buf_add(scratch, slice_of("catching up")); break;
+    case BOARD_STANDBY: buf_add(scratch, slice_of("stand-by")); break;
+    case BOARD_CATCHING_UP: add_progress(node, scratch); break;
     case BOARD_AWAY:
     default:
         buf_add(scratch, slice_of("away for "));

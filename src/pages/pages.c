@@ -4,6 +4,7 @@
 
 #include "base/crypto.h"
 #include "base/text.h"
+#include "pages/side.h"
 
 /* ---- routes ---- */
 
@@ -231,20 +232,16 @@ void pages_csp(struct buf *out, struct slice nodes, const char *nonce)
 
 /* ---- pages that are not live ---- */
 
-static void add_notice(struct buf *out, const char *heading, struct slice before, struct slice path,
-                       struct slice after)
+static void begin_notice(struct buf *out, const char *heading)
 {
     add(out, "<div class=\"app on-home\"><main class=\"main\"><div class=\"page\">"
              "<div class=\"narrow notice\"><h1>");
     add(out, heading);
     add(out, "</h1><p>");
-    buf_add_html(out, before);
-    if (path.len > 0) {
-        add(out, "<code>");
-        buf_add_html(out, path);
-        add(out, "</code>");
-    }
-    buf_add_html(out, after);
+}
+
+static void end_notice(struct buf *out)
+{
     add(out, "</p><p><a class=\"btn\" href=\"/\">All rooms</a></p></div></div></main></div>");
 }
 
@@ -252,14 +249,21 @@ void pages_not_found(struct buf *out, struct slice path)
 {
     enum { SHOWN_BYTES = 200 };
     struct slice shown = slice_first(path, SHOWN_BYTES);
-    if (!text_valid(shown)) shown = slice_of("");
-    add_notice(out, "Nothing here",
-               slice_of("There is no page at this address, and no room can have it as its name. "),
-               shown, slice_of(""));
+    begin_notice(out, "Nothing here");
+    add(out, "There is no page at this address, and no room can have it as its name. ");
+    if (shown.len > 0 && text_valid(shown)) {
+        add(out, "<code>");
+        buf_add_html(out, shown);
+        add(out, "</code>");
+    }
+    end_notice(out);
 }
 
-void pages_unavailable(struct buf *out, struct slice sentence)
+void pages_unavailable(struct buf *out, struct slice sentence, const struct board *board,
+                       struct slice path)
 {
-    add_notice(out, "One moment", sentence, slice_of(""),
-               slice_of(" Load the page again in a few seconds."));
+    begin_notice(out, "One moment");
+    buf_add_html(out, sentence);
+    if (board != NULL) side_add_elsewhere(out, board, path);
+    end_notice(out);
 }

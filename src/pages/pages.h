@@ -49,9 +49,11 @@ void pages_style_nonce(char out[PAGES_NONCE], const struct identity *identity);
 /* The value of Content-Security-Policy. `nodes` as in frame; `nonce` may be NULL. */
 void pages_csp(struct buf *out, struct slice nodes, const char *nonce);
 
-/* The inside of pages that are not live: 404; 503 while this node catches up or stops. */
+/* The inside of pages that are not live: 404; 503 while this node starts, catches up or stops, with links to
+ * the same path on other nodes (`board` NULL: none is known). */
 void pages_not_found(struct buf *out, struct slice path);
-void pages_unavailable(struct buf *out, struct slice sentence);
+void pages_unavailable(struct buf *out, struct slice sentence, const struct board *board,
+                       struct slice path);
 
 /* ---- shared models ----
  * made with room/offset; `board` is borrowed until the next call with another one. */

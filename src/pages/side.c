@@ -134,9 +134,8 @@ static bool is_url(struct slice url)
     return slice_starts(url, slice_of("http://")) || slice_starts(url, slice_of("https://"));
 }
 
-static void make_elsewhere(struct side *side, struct buf *scratch)
+void side_add_elsewhere(struct buf *out, const struct board *board, struct slice path)
 {
-    const struct board *board = side->board;
     struct slice own = slice_of("");
     size_t count = 0;
     for (size_t i = 0; i < board->nodes_count; i++) {
@@ -145,19 +144,23 @@ static void make_elsewhere(struct side *side, struct buf *scratch)
     for (size_t i = 0; i < board->nodes_count; i++) {
         const struct board_node *node = &board->nodes[i];
         struct slice url = slice_from(node->http);
+        bool serves = node->role != BOARD_AWAY && node->role != BOARD_CATCHING_UP;
         /* behind a proxy all have one address */
-        if (node->is_self || node->role == BOARD_AWAY || !is_url(url) || slice_equal(url, own)) {
-            continue;
-        }
-        buf_add(scratch,
+        if (node->is_self || !serves || !is_url(url) || slice_equal(url, own)) continue;
+        buf_add(out,
                 count++ == 0 ? slice_of(" Or go on at <a href=\"") : slice_of(" or <a href=\""));
-        buf_add_html(scratch, url);
-        buf_add_html(scratch, side->path);
-        buf_add(scratch, slice_of("\">"));
-        buf_add_html(scratch, slice_from(node->name));
-        buf_add(scratch, slice_of("</a>"));
+        buf_add_html(out, url);
+        buf_add_html(out, path);
+        buf_add(out, slice_of("\">"));
+        buf_add_html(out, slice_from(node->name));
+        buf_add(out, slice_of("</a>"));
     }
-    if (count > 0) buf_add_char(scratch, '.');
+    if (count > 0) buf_add_char(out, '.');
+}
+
+static void make_elsewhere(struct side *side, struct buf *scratch)
+{
+    side_add_elsewhere(scratch, side->board, side->path);
     side->elsewhere.text = keep(side, scratch);
 }
 
@@ -181,15 +184,27 @@ static void make_reading_only(struct side *side, struct buf *scratch)
     side->reading_only = keep(side, scratch);
 }
 
-static void make_catching_up(struct side *side, struct buf *scratch)
+/* Why the newest messages are not here yet. Of a gap both ends are known, so it shows how far it is. */
+static void make_lagging(struct side *side, struct buf *scratch)
 {
-    uint64_t behind = side->board->behind;
-    side->catching_up = slice_of("");
-    if (behind == 0) return;
-    buf_add(scratch, slice_of("This node is catching up: "));
-    when_add_count(scratch, behind);
-    buf_add(scratch, behind == 1 ? slice_of(" message to go.") : slice_of(" messages to go."));
-    side->catching_up = keep(side, scratch);
+    const struct board *board = side->board;
+    uint64_t behind = board->behind;
+    side->lagging = slice_of("");
+    if (board->is_disk_full) {
+        buf_add(scratch, slice_of("The disk of this node is full: new messages show here when it "
+                                  "has room again, and on the other nodes at once."));
+    } else if (board->door == BOARD_GAP) {
+        buf_add(scratch, slice_of("This node is catching up: "));
+        when_add_count(scratch, board->number);
+        buf_add(scratch, slice_of(" of "));
+        when_add_count(scratch, board->goal);
+        buf_add(scratch, slice_of(" messages. New messages appear when it has them."));
+    } else if (behind > 0) {
+        buf_add(scratch, slice_of("This node is catching up: "));
+        when_add_count(scratch, behind);
+        buf_add(scratch, behind == 1 ? slice_of(" message to go.") : slice_of(" messages to go."));
+    }
+    if (scratch->len > 0) side->lagging = keep(side, scratch);
 }
 
 static void make_nodes(struct side *side, struct buf *scratch)
@@ -213,7 +228,7 @@ static void make_nodes(struct side *side, struct buf *scratch)
     side->leader = keep(side, scratch);
     make_elsewhere(side, scratch);
     make_reading_only(side, scratch);
-    make_catching_up(side, scratch);
+    make_lagging(side, scratch);
 }
 
 void side_board(struct side *side, const struct board *board, size_t rooms_max)

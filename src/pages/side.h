@@ -48,12 +48,12 @@ struct side {
     struct typist typists[TYPISTS_MAX];
     size_t typists_count;
     /* the node and its cluster */
-    struct slice node;                      /* "tea-2" */
-    struct slice dot;                       /* class: "dot", "dot warn", "dot down" */
-    struct slice nodes_up;                  /* "3 of 3 nodes" */
-    struct slice leader;                    /* "leader is tea-3" */
-    struct html elsewhere;                  /* "Or go on at <a>tea-1</a> or <a>tea-3</a>." */
-    struct slice reading_only, catching_up; /* what the strips say, or empty */
+    struct slice node;                  /* "tea-2" */
+    struct slice dot;                   /* class: "dot", "dot warn", "dot down" */
+    struct slice nodes_up;              /* "3 of 3 nodes" */
+    struct slice leader;                /* "leader is tea-3" */
+    struct html elsewhere;              /* "Or go on at <a>tea-1</a> or <a>tea-3</a>." */
+    struct slice reading_only, lagging; /* what the strips say, or empty */
 };
 
 /* `path` and `room` must live as long. */
@@ -61,6 +61,10 @@ void side_init(struct side *side, struct slice path, struct slice room);
 void side_close(struct side *side);
 /* At most `rooms_max` rooms. */
 void side_board(struct side *side, const struct board *board, size_t rooms_max);
+
+/* " Or go on at <a>tea-1</a> or <a>tea-3</a>.": the same path on the other nodes that serve pages and have
+ * an address of their own; nothing when there is none. */
+void side_add_elsewhere(struct buf *out, const struct board *board, struct slice path);
 
 uint64_t side_room_key(struct slice room);
 /* "/lobby" */

@@ -341,7 +341,7 @@ describe('operators', () => {
     assert.equal((await get('/readyz')).status, 200);
     const verbose = await get('/readyz?verbose');
     assert.match(verbose.text, /^\[\+\]leader ok$/m);
-    assert.match(verbose.text, /^\[\+\]caught_up/m);
+    for (const check of ['leader', 'caught_up', 'disk', 'not_draining', 'joined']) assert.match(verbose.text, new RegExp(`^\\[\\+\\]${check} ok$`, 'm'));
   });
 
   test('/status has every field of its table', async () => {
@@ -349,9 +349,9 @@ describe('operators', () => {
     assert.equal(answer.status, 200);
     const status = answer.value;
     const fields = {
-      cluster: ['name', 'health', 'sentence', 'leader', 'term', 'voters', 'voters_up', 'may_fail', 'leader_changes'],
-      node: ['name', 'id', 'role', 'version', 'commit', 'pid', 'started_at', 'uptime_seconds', 'draining', 'ready', 'http', 'address', 'data_dir'],
-      raft: ['state', 'term', 'voted_for', 'last_index', 'commit_index', 'applied_index', 'snapshot_index', 'log_first_index', 'pending', 'last_contact_ms'],
+      cluster: ['name', 'health', 'sentence', 'leader', 'term', 'voters', 'voters_up', 'may_fail', 'leader_changes', 'waiting_for', 'history_copies', 'changing'],
+      node: ['name', 'id', 'role', 'version', 'commit', 'pid', 'started_at', 'uptime_seconds', 'draining', 'ready', 'http', 'address', 'data_dir', 'disk_full', 'joining'],
+      raft: ['state', 'term', 'voted_for', 'last_index', 'commit_index', 'applied_index', 'snapshot_index', 'log_first_index', 'snapshots', 'snapshot_max_ms', 'pending', 'last_contact_ms'],
       chat: ['events', 'rooms', 'present', 'messages_per_second'],
       web: ['browsers', 'subscriptions', 'queued_bytes', 'closed'],
       latency_ms: ['commit_p50', 'commit_p99', 'fsync_p50', 'fsync_p99', 'push_p99'],
@@ -364,6 +364,7 @@ describe('operators', () => {
       assert.ok(name in status.members[0], `members.${name}`);
     }
     assert.ok(Array.isArray(status.events));
+    assert.equal(status.backfill, null);
     assert.equal(status.cluster.sentence, 'This is the only node. If it fails, the chat stops.');
     assert.equal(status.cluster.health, 'ok');
     assert.equal(status.node.pid, node.pid);
@@ -379,6 +380,7 @@ describe('operators', () => {
       disk_fsync_duration_seconds push_duration_seconds websocket_connections websocket_queued_bytes websocket_opened_total
       websocket_closed_total websocket_received_bytes_total websocket_sent_bytes_total websocket_sent_frames_total http_requests_total
       http_request_duration_seconds views rooms people_present store_size_bytes store_free_bytes
+      backfill_events_total snapshots_total history_missing_events history_copies disk_full
       loop_delay_seconds`.split(/\s+/).map(name => `livetea_${name}`)
       .concat('process_cpu_seconds_total process_resident_memory_bytes process_open_fds process_max_fds process_start_time_seconds'.split(' '));
     assert.deepEqual(wanted.filter(name => !types.has(name)), []);

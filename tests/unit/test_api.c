@@ -262,7 +262,9 @@ static void a_node_is_ready_when_every_check_holds(void **state)
     assert_false(status_ready(&fixture->out, &fixture->snapshot));
     assert_true(slice_is(buf_slice(&fixture->out), "[+]leader ok\n"
                                                    "[-]caught_up behind by 1204\n"
-                                                   "[+]not_draining ok\n"));
+                                                   "[+]disk ok\n"
+                                                   "[+]not_draining ok\n"
+                                                   "[+]joined ok\n"));
     cluster->behind = 0;
     fixture->snapshot.draining = true;
     assert_false(status_ready(NULL, &fixture->snapshot));
@@ -270,6 +272,106 @@ static void a_node_is_ready_when_every_check_holds(void **state)
     cluster->leader[0] = '\0';
     assert_false(status_ready(NULL, &fixture->snapshot));
     assert_false(status_ready(NULL, NULL));
+}
+
+static const char *ready_lines(struct fixture *fixture)
+{
+    buf_reset(&fixture->out);
+    assert_false(status_ready(&fixture->out, &fixture->snapshot));
+    buf_add_char(&fixture->out, '\0');
+    return fixture->out.at;
+}
+
+static void assert_has(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL) fail_msg("'%s' is not in: %s", part, text);
+}
+
+static void begin_gap(struct fixture *fixture)
+{
+    struct cluster_status *cluster = &fixture->snapshot.cluster;
+    fixture->snapshot.events = 12034;
+    cluster->has_gap = true;
+    cluster->is_ready = false;
+    cluster->gap.from = 100;
+    cluster->gap.number = 12000;
+    cluster->gap.goal = 48213;
+    cluster->gap.events_per_second = 300000;
+    cluster->gap.waiting_bytes = 77;
+    cluster->members[1].state = MEMBER_CATCHING_UP;
+}
+
+static void a_node_with_a_gap_says_how_far_it_is(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cluster_status *cluster = &fixture->snapshot.cluster;
+    snprintf(cluster->leader, sizeof cluster->leader, "tea-3");
+    begin_gap(fixture);
+    assert_has(ready_lines(fixture), "[-]caught_up behind by 36179, no node gives them");
+    snprintf(cluster->gap.peer, sizeof cluster->gap.peer, "tea-3");
+    assert_has(ready_lines(fixture),
+               "[+]leader ok\n[-]caught_up behind by 36179, 300000 events/s from tea-3\n");
+    buf_reset(&fixture->out);
+
+    const struct json *status = status_of(fixture), *backfill = json_get(status, "backfill");
+    assert_number(backfill, "from", 100);
+    assert_number(backfill, "number", 12034);
+    assert_number(backfill, "goal", 48213);
+    assert_number(backfill, "behind", 36179);
+    assert_number(backfill, "events_per_second", 300000);
+    assert_number(backfill, "waiting_bytes", 77);
+    assert_true(slice_is(json_slice(json_get(backfill, "peer")), "tea-3"));
+    const struct json *self = json_at(json_get(status, "members"), 1);
+    assert_true(slice_is(json_slice(json_get(self, "state")), "catching_up"));
+    assert_number(self, "behind", 48213 - 12034); /* the goal may be beyond what the others told */
+    assert_true(slice_is(json_slice(json_get(json_get(status, "node"), "role")), "catching_up"));
+    assert_true(slice_is(json_slice(json_get(json_get(status, "raft"), "state")), "follower"));
+}
+
+static void without_a_gap_there_is_no_backfill(void **state)
+{
+    const struct json *status = status_of(*state);
+    assert_non_null(json_get(status, "backfill"));
+    assert_true(json_is_null(json_get(status, "backfill")));
+    assert_true(json_is_null(json_get(json_get(status, "node"), "joining")));
+    assert_true(json_is_null(json_get(json_get(status, "raft"), "snapshot_max_ms")));
+    assert_number(json_get(status, "raft"), "snapshots", 0);
+}
+
+static void a_full_disk_is_a_check_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cluster_status *cluster = &fixture->snapshot.cluster;
+    snprintf(cluster->leader, sizeof cluster->leader, "tea-3");
+    cluster->is_ready = false;
+    cluster->is_disk_full = true;
+    assert_has(ready_lines(fixture), "[+]caught_up ok\n[-]disk full: takes nothing new\n");
+}
+
+static void a_node_that_is_no_member_yet_says_what_it_was_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cluster_status *cluster = &fixture->snapshot.cluster;
+    cluster->is_joining = true;
+    cluster->members[1].is_voter = false;
+    assert_has(ready_lines(fixture), "[-]joined asks to be let in\n");
+    snprintf(cluster->joining_note, sizeof cluster->joining_note, "tea-3: not on the list");
+    assert_has(ready_lines(fixture), "[-]joined tea-3: not on the list\n");
+    buf_reset(&fixture->out);
+    const struct json *node = json_get(status_of(fixture), "node");
+    assert_true(slice_is(json_slice(json_get(node, "role")), "joining"));
+    assert_true(slice_is(json_slice(json_get(node, "joining")), "tea-3: not on the list"));
+}
+
+static void a_stand_by_has_no_vote_and_a_role_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->snapshot.cluster.members[1].is_voter = false;
+    const struct json *status = status_of(fixture);
+    const struct json *self = json_at(json_get(status, "members"), 1);
+    assert_true(slice_is(json_slice(json_get(self, "role")), "standby"));
+    assert_true(slice_is(json_slice(json_get(self, "state")), "follower"));
+    assert_true(slice_is(json_slice(json_get(json_get(status, "node"), "role")), "standby"));
 }
 
 static void pretty_json_is_the_same_json(void **state)
@@ -300,6 +402,11 @@ int main(void)
         TEST(a_member_that_is_away_keeps_its_last_figures),
         TEST(events_come_in_the_order_of_time),
         TEST(a_node_is_ready_when_every_check_holds),
+        TEST(a_node_with_a_gap_says_how_far_it_is),
+        TEST(without_a_gap_there_is_no_backfill),
+        TEST(a_full_disk_is_a_check_of_its_own),
+        TEST(a_node_that_is_no_member_yet_says_what_it_was_told),
+        TEST(a_stand_by_has_no_vote_and_a_role_of_its_own),
         cmocka_unit_test(pretty_json_is_the_same_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -797,6 +797,40 @@ static void without_a_majority_the_room_is_read_only(void **state)
     assert_true(sent_has("dot down"));
 }
 
+static void a_node_that_fetches_what_it_lacks_shows_how_far_it_is(void **state)
+{
+    (void)state;
+    join();
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    board->door = BOARD_GAP;
+    board->number = 12034;
+    board->goal = 48213;
+    board->behind = 36179;
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_true(sent_has("This node is catching up: 12,034 of 48,213 messages. New messages appear "
+                         "when it has them."));
+    board = new_board(&bytes);
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_true(world.sent.len > 0);
+    assert_false(sent_has("catching up"));
+}
+
+static void a_full_disk_says_where_new_messages_are(void **state)
+{
+    (void)state;
+    join();
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    board->is_disk_full = true;
+    board->behind = 3;
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_true(sent_has("The disk of this node is full"));
+}
+
 static void nothing_changed_is_nothing_sent(void **state)
 {
     (void)state;
@@ -832,6 +866,49 @@ static void the_cluster_page_shows_each_node(void **state)
     assert_true(sent_has("card leader"));
     assert_true(sent_has("<polyline"));
     assert_true(sent_has("\"t\":\"Cluster\""));
+}
+
+static void the_cluster_page_tells_stand_bys_and_who_catches_up(void **state)
+{
+    (void)state;
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    board->nodes[0].role = BOARD_CATCHING_UP;
+    board->nodes[0].number = 8301;
+    board->nodes[0].behind = 1699;
+    board->nodes[1].role = BOARD_STANDBY;
+    show_board(bytes);
+    join_as(&world.kari, "/cluster", "");
+    assert_true(sent_has("catching up, 83 %"));
+    assert_true(sent_has("stand-by, serves you"));
+    /* Whoever must go elsewhere is not sent to a node that would not serve them. */
+    assert_false(sent_has("http://127.0.0.1:4001/cluster"));
+    assert_true(sent_has("http://127.0.0.1:4003/cluster"));
+
+    board = new_board(&bytes);
+    board->nodes[0].role = BOARD_CATCHING_UP;
+    board->nodes[0].number = 99999;
+    board->nodes[0].behind = 1;
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_true(sent_has("catching up, 99 %"));
+}
+
+static void a_page_that_is_not_served_leads_to_the_nodes_that_serve_it(void **state)
+{
+    (void)state;
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    struct buf out;
+    board->nodes[2].role = BOARD_AWAY;
+    buf_init(&out, 4096);
+    pages_unavailable(&out, slice_of("This node is catching up."), board, slice_of("/r%C3%B8m"));
+    buf_add_char(&out, '\0');
+    assert_non_null(strstr(out.at, "This node is catching up. Or go on at "
+                                   "<a href=\"http://127.0.0.1:4001/r%C3%B8m\">tea-1</a>."));
+    assert_null(strstr(out.at, "127.0.0.1:4003"));
+    buf_close(&out);
+    shared_unref(bytes);
 }
 
 static void a_day_that_passed_is_called_yesterday(void **state)
@@ -879,6 +956,10 @@ int main(void)
         TEST(nothing_changed_is_nothing_sent),
         TEST(a_room_is_opened_by_its_name),
         TEST(the_cluster_page_shows_each_node),
+        TEST(the_cluster_page_tells_stand_bys_and_who_catches_up),
+        TEST(a_page_that_is_not_served_leads_to_the_nodes_that_serve_it),
+        TEST(a_node_that_fetches_what_it_lacks_shows_how_far_it_is),
+        TEST(a_full_disk_says_where_new_messages_are),
         TEST(a_day_that_passed_is_called_yesterday),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,13 @@ static int set_up(void **state)
                                                           .rtt_ms = 0.25,
                                                           .messages_in = 5,
                                                           .messages_out = 6};
+    snapshot->cluster.has_gap = true;
+    snapshot->cluster.gap.goal = 50000;
+    snapshot->cluster.backfilled_in = 700;
+    snapshot->cluster.backfilled_out = 3;
+    snapshot->cluster.snapshots = 4;
+    snapshot->cluster.history_copies = 2;
+    snapshot->cluster.is_disk_full = true;
     snapshot->cluster.results[0] = 12;
     snapshot->cluster.results[4] = 3;
     histogram_add(&snapshot->web.command_duration, 100);
@@ -92,6 +99,17 @@ static void figures_of_a_snapshot_are_lines(void **state)
                          "method=\"POST\",code=\"201\"} 9");
     assert_line(fixture, "process_cpu_seconds_total 1.5");
     assert_line(fixture, "process_start_time_seconds 1.500");
+}
+
+static void what_is_missing_here_is_counted(void **state)
+{
+    const struct fixture *fixture = *state;
+    assert_line(fixture, "livetea_backfill_events_total{direction=\"in\"} 700");
+    assert_line(fixture, "livetea_backfill_events_total{direction=\"out\"} 3");
+    assert_line(fixture, "livetea_history_missing_events 1787");
+    assert_line(fixture, "livetea_history_copies 2");
+    assert_line(fixture, "livetea_snapshots_total 4");
+    assert_line(fixture, "livetea_disk_full 1");
 }
 
 static void a_node_is_no_peer_of_its_own(void **state)
@@ -165,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(figures_of_a_snapshot_are_lines),
+        TEST(what_is_missing_here_is_counted),
         TEST(a_node_is_no_peer_of_its_own),
         TEST(a_histogram_is_cumulative_and_ends_with_all),
         TEST(what_the_system_did_not_say_is_left_out),

@@ -164,7 +164,7 @@ static void a_page_that_is_not_there_says_so(void **state)
     buf_close(&out);
 
     buf_init(&out, 4 * 1024);
-    pages_unavailable(&out, slice_of("This node is catching up."));
+    pages_unavailable(&out, slice_of("This node is catching up."), NULL, slice_of("/"));
     assert_non_null(strstr(text_of(&out), "This node is catching up."));
     buf_close(&out);
 }
