@@ -4,9 +4,12 @@
  * knows the cluster's secret: the one door for nodes that are not in the list of members.
  *
  *   question   version u8 = 1 | raft id u64 | cluster 16 (zeros: none yet) | joined u64
- *              | name=host:port text                  all after a length u32 of what follows
+ *              | name=host:port long text
  *   answer     version u8 = 1 | verdict u8 | cluster 16 | cluster name text | configuration index u64
- *              | members u8: each id u64, role u8, name=host:port text | sentence text
+ *              | members u8: each id u64, role u8, name=host:port long text | sentence text
+ *
+ * Each after a length u32 of what follows, which is at most ASK_BYTES_MAX. A long text is two bytes with
+ * its length and so many bytes. Later releases add behind that.
  *
  * A new node makes up a raft id at random, writes it down durably (state JOINING) and asks all addresses of
  * cluster.join and all members that it was told of, every ASK_EVERY_MS. Members remember who asks; the
@@ -18,7 +21,7 @@
  * who has a committed list of members of a higher index than the asker has ever known itself in, and is
  * not on it: lists follow one another in the log, so that is final.
  *
- * Pure: coding and judging. node.c does the rest.
+ * Pure: coding and judging. node_join.c does the rest.
  */
 #pragma once
 #include "base/buf.h"
@@ -61,11 +64,12 @@ struct ask_answer {
     char sentence[200]; /* why to wait; for a person */
 };
 
+/* Without the length before it. 0 or ERR_FORMAT. */
 void ask_question_encode(struct buf *out, const struct ask_question *question);
 int ask_question_decode(struct ask_question *question, struct slice bytes);
 void ask_answer_encode(struct buf *out, const struct ask_answer *answer);
 int ask_answer_decode(struct ask_answer *answer, struct slice bytes);
 
-/* What a member that knows this committed list answers. `answer` comes with everything but verdict and
- * sentence filled in. */
+/* What a node that knows this committed list answers (index 0: none yet). `answer` comes with everything
+ * but verdict and sentence filled in. */
 void ask_judge(struct ask_answer *answer, const struct ask_question *question);

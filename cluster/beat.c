@@ -28,6 +28,15 @@ struct neighbour *beats_add(struct beats *beats, uint64_t id, const char *name, 
     return neighbour;
 }
 
+void beats_remove(struct beats *beats, uint64_t id)
+{
+    struct neighbour *gone = beats_find(beats, id);
+    if (gone == NULL) return;
+    size_t behind = beats->count - (size_t)(gone - beats->neighbours) - 1;
+    memmove(gone, gone + 1, behind * sizeof *gone);
+    beats->count--;
+}
+
 void beat_encode(struct buf *out, const struct beat *mine, const struct neighbour *to,
                  uint64_t now_ns)
 {

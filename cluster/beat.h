@@ -50,6 +50,7 @@ struct beats {
 /* NULL if the table is full. Known already: that one. */
 struct neighbour *beats_add(struct beats *beats, uint64_t id, const char *name, const char *address,
                             uint64_t now_ms);
+/* Moves those behind it: pointers into the table are of no use afterwards. Unknown: nothing. */
 void beats_remove(struct beats *beats, uint64_t id);
 struct neighbour *beats_find(struct beats *beats, uint64_t id);
 

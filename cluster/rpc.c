@@ -32,6 +32,10 @@ struct rpc_peer { /* and our link to it */
     unsigned wait_ms;
     bool is_refused;
     uint64_t frames_in, frames_out;
+    size_t writes; /* of libuv, still to come back */
+    bool
+        is_removed; /* not in the list any more; goes when its timer and its writes have come back */
+    bool is_timer_closed;
 };
 
 struct inward { /* a link that a peer has opened */
@@ -87,7 +91,7 @@ static void on_retry(uv_timer_t *timer)
 static void dial_later(struct rpc_peer *peer)
 {
     uint16_t random;
-    if (peer->rpc->is_stopping) return;
+    if (peer->rpc->is_stopping || peer->is_removed) return;
     crypto_random(&random, sizeof random);
     unsigned wait_ms = peer->wait_ms / 2 + random % peer->wait_ms;
     uv_timer_start(&peer->retry, on_retry, wait_ms, 0);
@@ -160,6 +164,11 @@ static void maybe_stopped(struct rpc *rpc)
     on_stopped(owner);
 }
 
+static void maybe_gone(struct rpc_peer *peer)
+{
+    if (peer->is_removed && peer->is_timer_closed && peer->writes == 0) mem_free(peer);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     struct rpc_peer *peer = write->data;
@@ -167,7 +176,9 @@ static void on_written(uv_write_t *write, int status)
     bool is_current = peer->out == write->handle;
     mem_free(write);
     rpc->writes--;
+    peer->writes--;
     if (status != 0 && is_current) close_out(peer);
+    maybe_gone(peer);
     maybe_stopped(rpc);
 }
 
@@ -197,6 +208,7 @@ static int write_frame(struct rpc_peer *peer, const char *head, struct slice bod
     uv_buf_t rest = uv_buf_init(outgoing->bytes + done, (unsigned)(total - done));
     if (uv_write(&outgoing->write, peer->out, &rest, 1, on_written) == 0) {
         peer->rpc->writes++;
+        peer->writes++;
         return 0;
     }
     mem_free(outgoing);
@@ -379,7 +391,27 @@ static void on_retry_closed(uv_handle_t *handle)
     struct rpc_peer *peer = handle->data;
     struct rpc *rpc = peer->rpc;
     rpc->closing_timers--;
+    peer->is_timer_closed = true;
+    maybe_gone(peer);
     maybe_stopped(rpc);
+}
+
+static void close_peer(struct rpc_peer *peer)
+{
+    transport_hang_up(&peer->dial);
+    close_out(peer);
+    peer->rpc->closing_timers++;
+    uv_close((uv_handle_t *)&peer->retry, on_retry_closed);
+}
+
+void rpc_remove_peer(struct rpc *rpc, uint64_t id)
+{
+    struct rpc_peer *peer = find(rpc, id);
+    if (peer == NULL || rpc->is_stopping) return;
+    if (peer->in != NULL) close_inward(peer->in);
+    DL_DELETE(rpc->peers, peer);
+    peer->is_removed = true;
+    close_peer(peer);
 }
 
 void rpc_stop(struct rpc *rpc, void (*on_stopped)(void *owner), void *owner)
@@ -393,10 +425,7 @@ void rpc_stop(struct rpc *rpc, void (*on_stopped)(void *owner), void *owner)
         close_inward(inward);
     }
     DL_FOREACH(rpc->peers, peer) {
-        transport_hang_up(&peer->dial);
-        close_out(peer);
-        rpc->closing_timers++;
-        uv_close((uv_handle_t *)&peer->retry, on_retry_closed);
+        close_peer(peer);
     }
-    if (rpc->peers == NULL) maybe_stopped(rpc);
+    maybe_stopped(rpc);
 }

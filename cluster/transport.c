@@ -200,6 +200,8 @@ static void over(struct hand *hand, int status)
         transport_close_stream(stream); /* hung up meanwhile */
     } else if (hand->kind == LINK_RPC) {
         transport->options.on_link(transport->options.owner, hand->peer, stream);
+    } else if (hand->kind == LINK_ASK) {
+        transport->options.on_ask(transport->options.owner, stream);
     } else {
         transport->on_raft(&transport->raft, hand->peer, (const char *)hand->hello + HELLO_ADDRESS,
                            stream);
@@ -220,6 +222,13 @@ static void on_deadline(uv_timer_t *timer)
         return;
     }
     over(hand, UV_ETIMEDOUT);
+}
+
+/* No reason to be told of: it comes again. */
+static void put_off(struct hand *hand, const char *reason)
+{
+    log_debug("cluster peer put off", "from=%s reason=\"%s\"", hand->where, reason);
+    over(hand, UV_EAGAIN);
 }
 
 static struct hand *hand_new(struct transport *transport, enum hand_state state)
@@ -280,28 +289,40 @@ static void hello_fill(struct hand *hand)
     memcpy(hello + HELLO_ADDRESS, options->self, len);
 }
 
+static bool has_cluster(const struct transport *transport)
+{
+    static const uint8_t none[16];
+    return memcmp(transport->options.cluster, none, sizeof none) != 0;
+}
+
 /* NULL, or what is wrong with it. */
 static const char *hello_check(struct hand *hand)
 {
     const struct transport_options *options = &hand->transport->options;
     const uint8_t *hello = hand->hello;
     if (memcmp(hello, magic, sizeof magic) != 0) return "it speaks another protocol";
-    if (hello[HELLO_KIND] != LINK_RAFT && hello[HELLO_KIND] != LINK_RPC) {
+    bool is_question = hello[HELLO_KIND] == LINK_ASK && options->on_ask != NULL;
+    if (!is_question && hello[HELLO_KIND] != LINK_RAFT && hello[HELLO_KIND] != LINK_RPC) {
         return "it wants a kind of link that is not known here";
     }
-    if (memcmp(hello + HELLO_CLUSTER, options->cluster, 16) != 0) return "it is of another cluster";
-    if (little_load(hello + HELLO_TO, 8) != options->id) return "it looks for another node";
     hand->kind = (enum link_kind)hello[HELLO_KIND];
     hand->peer = little_load(hello + HELLO_FROM, 8);
+    if (hello[HELLO_SIZE - 1] != 0 || hello[HELLO_ADDRESS] == 0) return "it has no address";
+    if (is_question) return NULL;
+    if (memcmp(hello + HELLO_CLUSTER, options->cluster, 16) != 0) return "it is of another cluster";
+    if (little_load(hello + HELLO_TO, 8) != options->id) return "it looks for another node";
     if (hand->peer == options->id) return "it has this node's own id";
     if (!options->is_member(options->owner, hand->peer)) return "it is not a member";
-    if (hello[HELLO_SIZE - 1] != 0 || hello[HELLO_ADDRESS] == 0) return "it has no address";
     return NULL;
 }
 
 static void on_hello(struct hand *hand)
 {
     const char *reason = hello_check(hand);
+    if (hand->kind != LINK_ASK && !has_cluster(hand->transport)) {
+        put_off(hand, "this node is not let in yet"); /* and the others know it before it does */
+        return;
+    }
     if (reason != NULL) {
         refuse(hand, reason);
         return;
@@ -320,7 +341,7 @@ static void on_proof(struct hand *hand)
     if (!crypto_equal(expected, hand->proof, PROOF_SIZE)) {
         refuse(hand, "it does not know the secret");
     } else if (hand->kind == LINK_RAFT && hand->transport->on_raft == NULL) {
-        over(hand, UV_EAGAIN); /* we are not so far yet; it comes again */
+        put_off(hand, "raft does not listen yet");
     } else {
         over(hand, 0);
     }
@@ -571,8 +592,11 @@ static int raft_listen(struct raft_uv_transport *raft, raft_uv_accept_cb on_acce
 static int raft_connect(struct raft_uv_transport *raft, struct raft_uv_connect *connect, raft_id id,
                         const char *address, raft_uv_connect_cb on_connect)
 {
+    struct transport *transport = raft->impl;
+    bool is_member = transport->options.is_member(transport->options.owner, id);
     connect->cb = on_connect;
-    struct hand *hand = dial(raft->impl, LINK_RAFT, id, address);
+    struct hand *hand = is_member ? dial(transport, LINK_RAFT, id, address)
+                                  : hand_new(transport, HAND_RESOLVING); /* until its deadline */
     hand->raft_dial = connect;
     return 0;
 }
@@ -592,6 +616,11 @@ static void raft_close_transport(struct raft_uv_transport *raft,
 struct raft_uv_transport *transport_raft(struct transport *transport)
 {
     return &transport->raft;
+}
+
+void transport_set_cluster(struct transport *transport, const uint8_t cluster[16])
+{
+    memcpy(transport->options.cluster, cluster, 16);
 }
 
 /* ---- open and close ---- */

@@ -14,6 +14,11 @@
  * proof; whoever fails is closed without a word, and logged with the reason. Both sides read exactly
  * these bytes: what stands behind them is left to whoever gets the stream.
  *
+ * Kind 3, a question (ask.h), is open to nodes that are no members: there cluster and ids are not looked
+ * at, the proof is. A node that has no cluster yet (its id is all zero) takes no other kind. Raft goes on
+ * calling a node that it has once called, also when that is no member any more; such calls end at
+ * the deadline without leaving this machine.
+ *
  * This proves who has begun a connection, not each byte of it: enough on a private network.
  *
  * All steps, looking the name up and connecting too, share one deadline, LINK_DEADLINE_MS; at most
@@ -32,7 +37,6 @@
 
 struct transport;
 
-/* LINK_ASK (ask.h) is open to nodes that are no members: there cluster and ids are not looked at, the proof is. */
 enum link_kind { LINK_RAFT = 1, LINK_RPC = 2, LINK_ASK = 3 };
 
 struct transport_options {
@@ -46,7 +50,7 @@ struct transport_options {
     bool (*is_member)(void *owner, uint64_t id);
     /* Somebody's rpc link. Takes the stream. */
     void (*on_link)(void *owner, uint64_t id, uv_stream_t *stream);
-    /* A question is about to come on it. Takes the stream. */
+    /* A question is about to come on it. Takes the stream. NULL: none are taken. */
     void (*on_ask)(void *owner, uv_stream_t *stream);
 };
 
@@ -68,7 +72,7 @@ struct dial {
     struct hand *hand; /* the transport's */
 };
 
-/* `address` is host:port or name=host:port. */
+/* `address` is host:port or name=host:port. `id`: whom we want there; 0 for a question, to whoever it is. */
 void transport_dial(struct transport *transport, struct dial *dial, enum link_kind kind,
                     uint64_t id, const char *address);
 /* No on_dialed any more. Also fine when nothing is under way. */

@@ -470,6 +470,13 @@ static void derive_url(struct load *load)
              strrchr(listen, ':'));
 }
 
+/* What peers_parse found, under the key that it stands under here. */
+static void tell_peers(struct load *load, const char *key, const struct errmsg *errmsg)
+{
+    bool is_named = strncmp(errmsg->text, "peers: ", 7) == 0;
+    tell(load, "cluster", key, errmsg->text + (is_named ? 7 : 0));
+}
+
 static void derive_cluster(struct load *load)
 {
     struct config *config = load->config;
@@ -480,8 +487,7 @@ static void derive_cluster(struct load *load)
                              slice_from(config->cluster.peers_line), &errmsg);
         if (rv != 0) {
             config->cluster.peers_count = 0;
-            bool is_named = strncmp(errmsg.text, "peers: ", 7) == 0;
-            tell(load, "cluster", "peers", errmsg.text + (is_named ? 7 : 0));
+            tell_peers(load, "peers", &errmsg);
             return;
         }
     }
@@ -538,7 +544,7 @@ static void check_cluster(struct load *load)
     size_t members_count;
     struct errmsg errmsg;
     if (peers_parse(members, &members_count, slice_from(config->cluster.join), &errmsg) != 0)
-        tell(load, "cluster", "join", errmsg.text);
+        tell_peers(load, "join", &errmsg);
     if (config->cluster.join[0] != '\0' && config->cluster.peers_count > 0)
         tell(load, "cluster", "join", "a node is either one of the first (peers) or joins later");
     if (election < 10 * heartbeat)

@@ -60,14 +60,12 @@ static bool parse_id(struct slice text, uint64_t *id)
 
 static bool parse_state(struct slice text, enum data_dir_state *state)
 {
-    if (slice_is(text, "forming")) {
-        *state = DATA_DIR_FORMING;
-    } else if (slice_is(text, "formed")) {
-        *state = DATA_DIR_FORMED;
-    } else {
-        return false;
+    for (int i = DATA_DIR_FORMING; i <= DATA_DIR_REMOVED; i++) {
+        if (!slice_is(text, state_words[i])) continue;
+        *state = (enum data_dir_state)i;
+        return true;
     }
-    return true;
+    return false;
 }
 
 static bool parse_node(struct slice text, struct data_dir *dir)
@@ -84,7 +82,8 @@ enum {
     SEEN_ID = 4,
     SEEN_CLUSTER = 8,
     SEEN_STATE = 16,
-    SEEN_ALL = 31
+    SEEN_JOINED = 32,
+    SEEN_NEEDED = 31 /* all but the last */
 };
 
 /* One line; the bit of its key, or 0 when it is not as it must be. Keys that a later release of
@@ -99,6 +98,7 @@ static unsigned parse_line(struct slice line, struct data_dir *dir, uint64_t *fo
     if (slice_is(key, "id")) return parse_id(value, &dir->raft_id) ? SEEN_ID : 0;
     if (slice_is(key, "cluster")) return parse_hex(value, dir->cluster, 16) ? SEEN_CLUSTER : 0;
     if (slice_is(key, "state")) return parse_state(value, &dir->state) ? SEEN_STATE : 0;
+    if (slice_is(key, "joined")) return slice_to_u64(value, &dir->joined) ? SEEN_JOINED : 0;
     *known = false;
     return 0;
 }
@@ -126,7 +126,7 @@ static int parse_version(struct data_dir *dir, struct slice text, struct errmsg 
             return ERR_DATA;
         }
     }
-    if (seen != SEEN_ALL || format == 0) {
+    if ((seen & SEEN_NEEDED) != SEEN_NEEDED || format == 0) {
         errmsg_set(errmsg, "%s/VERSION is damaged: something is missing in it", dir->path);
         return ERR_DATA;
     }
@@ -239,6 +239,7 @@ int data_dir_mark(struct data_dir *dir, enum data_dir_state state, struct errmsg
                dir->raft_id);
     buf_add_hex(&text, dir->cluster, sizeof dir->cluster);
     buf_printf(&text, "\nstate %s\n", state_words[state]);
+    if (dir->joined != 0) buf_printf(&text, "joined %" PRIu64 "\n", dir->joined);
     assert(!text.overflowed);
 
     data_dir_path(dir, "VERSION", path, sizeof path);
@@ -334,6 +335,15 @@ void data_dir_close(struct data_dir *dir)
 {
     if (dir->lock_fd >= 0) close(dir->lock_fd); /* lets the lock go */
     dir->lock_fd = -1;
+}
+
+void data_dir_rejoin_words(const struct data_dir *dir, const char *address,
+                           char out[REJOIN_WORDS_MAX])
+{
+    snprintf(out, REJOIN_WORDS_MAX,
+             "At another node: livetea members remove %s. Then empty %s, start this node with "
+             "cluster.join, and: livetea members add %s=%s --promote",
+             dir->node, dir->path, dir->node, address);
 }
 
 /* ---- room ---- */

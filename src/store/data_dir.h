@@ -8,8 +8,8 @@
  *   raft/     the log, libraft's
  *   history/  the event store
  *
- * The directory is 0700 and refused when group or others can reach it. All of it happens at start
- * and at forming, on one thread.
+ * The directory is 0700 and refused when group or others can reach it. It is opened before the threads
+ * start; later only the node marks it, when it forms or joins a cluster and when it leaves one.
  */
 #pragma once
 #include "base/err.h"
@@ -45,6 +45,12 @@ void data_dir_close(struct data_dir *dir);
 
 /* Writes VERSION durably with a new state (and the id and cluster set in *dir). 0 or ERR_IO. */
 int data_dir_mark(struct data_dir *dir, enum data_dir_state state, struct errmsg *errmsg);
+
+/* How a node whose data is of no use here comes back: as a new member with a new id, for what it has
+ * promised as the old one is lost. `address` is its own host:port. Wherever a node must say that, it says this. */
+enum { REJOIN_WORDS_MAX = 1024 };
+void data_dir_rejoin_words(const struct data_dir *dir, const char *address,
+                           char out[REJOIN_WORDS_MAX]);
 
 /* "PATH/name" into out; asserts that it fits. */
 void data_dir_path(const struct data_dir *dir, const char *name, char *out, size_t size);

@@ -377,10 +377,19 @@ static void an_election_waits_for_ten_heartbeats(void **state)
                  "choose another pair\n");
 }
 
-static void joining_is_refused_in_this_version(void **state)
+static void who_joins_names_members_and_has_their_secret(void **state)
 {
     struct fixture *fixture = *state;
-    assert_error(fixture, "[cluster]\njoin = tea-9=10.0.0.9:7000\n", "cannot join");
+    const char *join = "[cluster]\njoin = tea-8=10.0.0.8:7000, tea-9=10.0.0.9:7000\n";
+    assert_loads(fixture, join);
+    assert_string_equal(fixture->config.cluster.join, "tea-8=10.0.0.8:7000, tea-9=10.0.0.9:7000");
+    assert_int_equal(fixture->config.cluster.peers_count, 0);
+    assert_error(fixture, "[cluster]\njoin = tea-9=10.0.0.9\n",
+                 "[cluster] join = tea-9=10.0.0.9: \"tea-9=10.0.0.9\" is not name=host:port\n");
+    assert_error(fixture, "[cluster]\njoin = tea-9=10.0.0.9:7000\npeers = tea-1=127.0.0.1:7000\n",
+                 "either one of the first (peers) or joins later\n");
+    unlink(fixture->secret);
+    assert_error(fixture, join, "[node] secret_file: ");
 }
 
 static void a_cluster_needs_a_secret_that_others_cannot_read(void **state)
@@ -480,7 +489,7 @@ int main(void)
         TEST(remarks_ends_of_lines_and_byte_order_marks_are_no_matter),
         TEST(peers_name_this_node),
         TEST(an_election_waits_for_ten_heartbeats),
-        TEST(joining_is_refused_in_this_version),
+        TEST(who_joins_names_members_and_has_their_secret),
         TEST(a_cluster_needs_a_secret_that_others_cannot_read),
         TEST(a_proxy_needs_a_public_url),
         TEST(two_addresses_are_not_the_same),

@@ -60,18 +60,21 @@ static void marks_are_found_again(void **state)
 {
     (void)state;
     struct data_dir dir;
-    static const enum data_dir_state steps[] = {DATA_DIR_FORMING, DATA_DIR_FORMED};
+    static const enum data_dir_state steps[] = {DATA_DIR_FORMING, DATA_DIR_FORMED, DATA_DIR_JOINING,
+                                                DATA_DIR_ALONE, DATA_DIR_REMOVED};
     assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), 0);
     dir.raft_id = 0x0123456789abcdefu;
     memset(dir.cluster, 0xab, sizeof dir.cluster);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         struct data_dir again;
+        dir.joined = i * UINT64_C(5000000000);
         assert_int_equal(data_dir_mark(&dir, steps[i], &errmsg), 0);
         data_dir_close(&dir);
         assert_int_equal(data_dir_open(&again, path, "tea-1", &errmsg), 0);
         assert_int_equal(again.state, steps[i]);
         assert_int_equal(again.raft_id, 0x0123456789abcdefu);
         assert_memory_equal(again.cluster, dir.cluster, 16);
+        assert_int_equal(again.joined, dir.joined);
         dir = again;
     }
     data_dir_close(&dir);
@@ -132,6 +135,9 @@ static void a_version_that_is_none_is_refused(void **state)
         ("format 1\nnode tea-1\nid 0000000000000000\n" CLUSTER "state formed\n"),
         ("format 1\nnode tea-1\nid 0000000000000001\ncluster 0000\nstate formed\n"),
         ("format 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state maybe\n"),
+        ("format 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state empty\n"),
+        ("format 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state formed\njoined x\n"),
+        ("format 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "joined 7\n"),
         ("format 1\nformat 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state formed\n")};
     struct data_dir dir;
     assert_int_equal(mkdir(path, 0700), 0);
@@ -154,6 +160,19 @@ static void a_key_that_is_not_known_is_passed_over(void **state)
     assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), 0);
     assert_int_equal(dir.raft_id, 255);
     assert_int_equal(dir.cluster[15], 15);
+    data_dir_close(&dir);
+}
+
+static void how_to_come_back_is_said_with_names_and_places(void **state)
+{
+    (void)state;
+    struct data_dir dir;
+    char words[REJOIN_WORDS_MAX];
+    assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), 0);
+    data_dir_rejoin_words(&dir, "10.0.0.1:7000", words);
+    assert_non_null(strstr(words, "members remove tea-1."));
+    assert_non_null(strstr(words, "members add tea-1=10.0.0.1:7000 --promote"));
+    assert_non_null(strstr(words, path));
     data_dir_close(&dir);
 }
 
@@ -187,6 +206,7 @@ int main(void)
         TEST(a_directory_that_others_can_read_is_refused),
         TEST(a_version_that_is_none_is_refused),
         TEST(a_key_that_is_not_known_is_passed_over),
+        TEST(how_to_come_back_is_said_with_names_and_places),
         TEST(what_a_cut_off_start_leaves_is_no_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ struct end { /* one node's half */
     struct rpc *rpc;
     uint64_t id;
     char self[64];
-    unsigned frames, links;
+    unsigned frames, links, asked;
     uint64_t last_id;
     uint8_t last_type;
     size_t last_len;
@@ -45,6 +45,13 @@ static void on_link(void *owner, uint64_t id, uv_stream_t *stream)
     struct end *end = owner;
     end->links++;
     rpc_accept(end->rpc, id, stream);
+}
+
+static void on_ask(void *owner, uv_stream_t *stream)
+{
+    struct end *end = owner;
+    end->asked++;
+    transport_close_stream(stream);
 }
 
 static int on_frame(void *owner, const struct rpc_frame *frame)
@@ -74,7 +81,8 @@ static void open_end(struct end *end, uint64_t id, const char *secret, uint8_t c
                                         .secret = slice_from(secret),
                                         .owner = end,
                                         .is_member = is_member,
-                                        .on_link = on_link};
+                                        .on_link = on_link,
+                                        .on_ask = on_ask};
     memset(options.cluster, cluster, sizeof options.cluster);
     assert_int_equal(transport_open(&end->transport, &options, &errmsg), 0);
     snprintf(end->self, sizeof end->self, "n%d=127.0.0.1:%d", (int)id,
@@ -181,6 +189,43 @@ static void a_node_that_does_not_read_is_cut_off(void **state)
     assert_false(is_up(&a, 2));
 }
 
+static void a_peer_that_is_removed_has_no_links(void **state)
+{
+    (void)state;
+    static char body[1024 * 1024];
+    struct rpc_peer_status status;
+    connect_both();
+    for (int i = 0; i < 8; i++) /* more than goes out at once: some are still on their way */
+        assert_int_equal(rpc_send(a.rpc, 2, RPC_PRESENCE, 0, slice_make(body, sizeof body)), 0);
+    rpc_remove_peer(a.rpc, 2);
+    rpc_remove_peer(a.rpc, 2);
+    assert_false(rpc_peer_status(a.rpc, 2, &status));
+    assert_int_equal(rpc_send(a.rpc, 2, RPC_BEAT, 1, slice_of("x")), ERR_CLOSED);
+    while (is_up(&b, 1)) /* the link that b had to it was closed as well */
+        uv_run(&loop, UV_RUN_ONCE);
+    rpc_add_peer(a.rpc, 2, b.self);
+    while (!is_up(&a, 2) || !is_up(&b, 1))
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(rpc_send(a.rpc, 2, RPC_BEAT, 7, slice_of("x")), 0);
+    while (b.last_id != 7)
+        uv_run(&loop, UV_RUN_ONCE);
+}
+
+static void a_peer_may_be_removed_while_it_is_dialed(void **state)
+{
+    (void)state;
+    struct rpc_peer_status status;
+    rpc_add_peer(a.rpc, 2, b.self);
+    rpc_remove_peer(a.rpc, 2);
+    rpc_add_peer(a.rpc, 9, "nobody=127.0.0.1:1");
+    do {
+        uv_run(&loop, UV_RUN_ONCE);
+        assert_true(rpc_peer_status(a.rpc, 9, &status));
+    } while (!status.is_refused); /* it waits to be dialed again */
+    rpc_remove_peer(a.rpc, 9);
+    assert_int_equal(b.links, 0);
+}
+
 static void a_damaged_body_closes_the_link_and_it_is_dialed_again(void **state)
 {
     (void)state;
@@ -279,6 +324,13 @@ static void make_hello(uint8_t hello[384])
     memcpy(hello + 80, "n1=127.0.0.1:1", 14);
 }
 
+static void prove(uint8_t out[32], const char *secret, const char *side, const uint8_t hello[384],
+                  const char *challenge, size_t len)
+{
+    struct slice parts[] = {slice_from(side), slice_make(hello, 384), slice_make(challenge, len)};
+    crypto_hmac(out, slice_from(secret), parts, 3);
+}
+
 static void expect_refusal(const uint8_t hello[384])
 {
     struct stranger stranger;
@@ -306,21 +358,13 @@ static void who_is_no_member_of_this_cluster_is_closed_without_a_word(void **sta
     assert_int_equal(b.links, 0);
 }
 
-static void prove(uint8_t out[32], const char *secret, const char *side, const uint8_t hello[384],
-                  const char *challenge, size_t len)
-{
-    struct slice parts[] = {slice_from(side), slice_make(hello, 384), slice_make(challenge, len)};
-    crypto_hmac(out, slice_from(secret), parts, 3);
-}
-
 /* Speaks the client's part with this secret; true if the server let it in. */
-static bool shake(struct stranger *stranger, const char *secret)
+static bool shake_with(struct stranger *stranger, const uint8_t hello[384], const char *secret)
 {
-    uint8_t hello[384], proof[32];
-    unsigned links = b.links;
-    make_hello(hello);
+    uint8_t proof[32];
+    unsigned links = b.links, asked = b.asked;
     call(stranger);
-    say(stranger, hello, sizeof hello);
+    say(stranger, hello, 384);
     while (stranger->got < 64 && !stranger->is_over)
         uv_run(&loop, UV_RUN_ONCE);
     assert_int_equal(stranger->got, 64);
@@ -328,9 +372,16 @@ static bool shake(struct stranger *stranger, const char *secret)
     assert_memory_equal(proof, stranger->in + 32, 32); /* the server knows it */
     prove(proof, secret, "cli", hello, stranger->in, 64);
     say(stranger, proof, sizeof proof);
-    while (!stranger->is_over && b.links == links)
+    while (!stranger->is_over && b.links == links && b.asked == asked)
         uv_run(&loop, UV_RUN_ONCE);
-    return b.links > links;
+    return b.links > links || b.asked > asked;
+}
+
+static bool shake(struct stranger *stranger, const char *secret)
+{
+    uint8_t hello[384];
+    make_hello(hello);
+    return shake_with(stranger, hello, secret);
 }
 
 static void who_does_not_know_the_secret_is_closed(void **state)
@@ -338,6 +389,46 @@ static void who_does_not_know_the_secret_is_closed(void **state)
     (void)state;
     struct stranger stranger;
     assert_false(shake(&stranger, "a guess of thirty-two bytes, or so"));
+    leave(&stranger);
+}
+
+static void whoever_knows_the_secret_may_ask(void **state)
+{
+    (void)state;
+    struct stranger stranger;
+    uint8_t hello[384];
+    make_hello(hello);
+    hello[8] = LINK_ASK;
+    memset(hello + 16, 0, 16); /* no cluster yet, */
+    hello[32] = 99;            /* no member, */
+    hello[40] = 0;             /* and asks whoever it is */
+    assert_false(shake_with(&stranger, hello, "a guess of thirty-two bytes, or so"));
+    leave(&stranger);
+    assert_true(shake_with(&stranger, hello, "a shared secret of thirty-two bytes"));
+    leave(&stranger);
+    assert_int_equal(b.asked, 1);
+    assert_int_equal(b.links, 0);
+    hello[383] = 'x'; /* an address without an end */
+    expect_refusal(hello);
+}
+
+static void without_a_cluster_only_questions_are_taken(void **state)
+{
+    (void)state;
+    static const uint8_t none[16], seven[16] = {7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
+    struct stranger stranger;
+    uint8_t hello[384];
+    rpc_add_peer(b.rpc, 1, a.self);
+    transport_set_cluster(b.transport, none);
+    make_hello(hello);
+    expect_refusal(hello);
+    memset(hello + 16, 0, 16);
+    expect_refusal(hello); /* nor is it of a cluster that has no id */
+    hello[8] = LINK_ASK;
+    assert_true(shake_with(&stranger, hello, "a shared secret of thirty-two bytes"));
+    leave(&stranger);
+    transport_set_cluster(b.transport, seven);
+    assert_true(shake(&stranger, "a shared secret of thirty-two bytes"));
     leave(&stranger);
 }
 
@@ -471,6 +562,24 @@ static void a_beat_says_what_it_was_given(void **state)
     buf_close(&buf);
 }
 
+static void a_neighbour_that_is_removed_is_not_known(void **state)
+{
+    (void)state;
+    struct beats beats = {.count = 0};
+    beats_add(&beats, 1, "tea-1", "h:1", 0);
+    beats_add(&beats, 2, "tea-2", "h:2", 0);
+    beats_add(&beats, 3, "tea-3", "h:3", 0);
+    beats_remove(&beats, 9);
+    beats_remove(&beats, 2);
+    assert_int_equal(beats.count, 2);
+    assert_null(beats_find(&beats, 2));
+    assert_string_equal(beats_find(&beats, 1)->name, "tea-1");
+    assert_string_equal(beats_find(&beats, 3)->name, "tea-3");
+    beats_remove(&beats, 3);
+    beats_remove(&beats, 1);
+    assert_int_equal(beats.count, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -479,15 +588,20 @@ int main(void)
         TEST(all_addresses_of_a_name_are_tried),
         TEST(without_a_link_a_frame_is_refused),
         TEST(a_node_that_does_not_read_is_cut_off),
+        TEST(a_peer_that_is_removed_has_no_links),
+        TEST(a_peer_may_be_removed_while_it_is_dialed),
         TEST(a_damaged_body_closes_the_link_and_it_is_dialed_again),
         TEST(who_is_no_member_of_this_cluster_is_closed_without_a_word),
         TEST(who_does_not_know_the_secret_is_closed),
+        TEST(whoever_knows_the_secret_may_ask),
+        TEST(without_a_cluster_only_questions_are_taken),
         TEST(a_recorded_session_cannot_be_played_again),
         TEST(frames_of_impossible_lengths_close_the_link),
         TEST(a_frame_cut_at_any_byte_is_no_frame),
         TEST(only_so_many_may_be_in_the_middle_of_a_handshake),
         TEST(who_says_nothing_is_closed_at_the_deadline),
         cmocka_unit_test(a_beat_says_what_it_was_given),
+        cmocka_unit_test(a_neighbour_that_is_removed_is_not_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
