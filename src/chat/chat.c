@@ -236,10 +236,14 @@ enum chat_outcome chat_apply(struct chat *chat, const struct send_message *comma
 static const char *not_the_next(const struct chat *chat, const struct chat_room *room,
                                 const struct message_sent *event)
 {
+    const struct send_message command = {
+        .room = event->room, .sender = event->sender, .text = event->text};
     struct digest expected;
     if (event->number != chat->number + 1) return "its number leaves a gap";
+    if (check_lawful(&command) != CHAT_ACCEPTED) return "its text, sender or room is not lawful";
     if (event->seq != room->seq + 1) return "its seq leaves a gap in its room";
     if (event->at_ms < chat->at_ms) return "its time is before the last event's";
+    if (event->at_ms > AT_MS_MAX) return "its time is none";
     if (event->previous_at_ms != room->last_at_ms)
         return "it gives another time for the message before it in its room";
     if (event->run != run_of(room, event)) return "its place under a head is another one";
@@ -254,9 +258,7 @@ int chat_take(struct chat *chat, const struct message_sent *event, struct errmsg
 {
     static const struct chat_room none;
     struct chat_room *room = chat_find_room(chat, event->room);
-    const char *wrong = event->room.len == 0 || event->room.len > ROOM_MAX
-                            ? "it has no room"
-                            : not_the_next(chat, room == NULL ? &none : room, event);
+    const char *wrong = not_the_next(chat, room == NULL ? &none : room, event);
     if (wrong != NULL) {
         errmsg_set(errmsg, "event %" PRIu64 " does not continue the history: %s", event->number,
                    wrong);

@@ -400,6 +400,138 @@ static void a_chat_that_was_taken_up_goes_on_as_if_it_had_not_stopped(void **sta
     chat_close(&later);
 }
 
+/* Plays one log into `from`, and gives each event to `to` as another node would. */
+static void follow(struct chat *from, struct chat *to, unsigned events)
+{
+    unsigned seed = 7;
+    for (uint64_t i = 0; from->number < events; i++) {
+        char room[8];
+        seed = seed * 1103515245 + 12345;
+        unsigned dice = seed >> 8;
+        int room_len = snprintf(room, sizeof room, "r%u", dice % 7);
+        struct send_message command = says((uint8_t)(dice % 3), i, 1000 + dice % 90000);
+        command.room = slice_make(room, (size_t)room_len);
+        command.unseen_up_to = from->number;
+        struct message_sent event = applied(from, &command);
+        struct shared *bytes = event_encode(&event);
+        struct message_sent told;
+        assert_int_equal(event_decode(&told, shared_slice(bytes), NULL), 0);
+        assert_int_equal(chat_take(to, &told, NULL), 0);
+        chat_remember(from, &event, bytes);
+        chat_remember(to, &told, bytes);
+        shared_unref(bytes);
+    }
+}
+
+static void assert_same_rooms(const struct chat *a, const struct chat *b)
+{
+    const struct chat_room *left = a->newest;
+    const struct chat_room *right = b->newest;
+    assert_int_equal(a->rooms_count, b->rooms_count);
+    for (; left != NULL && right != NULL; left = left->older, right = right->older) {
+        assert_true(slice_equal(chat_room_name(left), chat_room_name(right)));
+        assert_true(left->seq == right->seq && left->last_number == right->last_number);
+        assert_true(left->last_at_ms == right->last_at_ms && left->run == right->run);
+        assert_memory_equal(&left->last_sender_id, &right->last_sender_id, 16);
+        assert_true(slice_equal(shared_slice(left->last), shared_slice(right->last)));
+    }
+    assert_true(left == NULL && right == NULL);
+}
+
+static void what_is_taken_leaves_the_same_as_what_is_applied(void **state)
+{
+    struct chat *live = *state;
+    struct chat taken;
+    chat_init(&taken, &limits);
+    live->window.events_max = taken.window.events_max = 64;
+    follow(live, &taken, 500);
+    assert_int_equal(taken.number, 500);
+    assert_int_equal(taken.index, 0); /* where the log stands is told by others */
+    assert_true(taken.at_ms == live->at_ms);
+    assert_memory_equal(&taken.digest, &live->digest, sizeof taken.digest);
+    assert_same_rooms(live, &taken);
+    assert_true(taken.window.first == live->window.first && taken.window.last == 500);
+    for (uint64_t number = live->window.first; number <= 500; number++) {
+        size_t place = number % live->window.ring_size;
+        const struct window_entry *known = window_find(&taken.window, &live->window.ring[place].id);
+        assert_non_null(known);
+        assert_true(known->number == number);
+        assert_true(known->content == live->window.ring[place].content);
+    }
+
+    struct send_message command = says(1, 7777, 100000);
+    command.unseen_up_to = 500;
+    struct message_sent next = applied(live, &command);
+    struct message_sent next_taken = applied(&taken, &command);
+    assert_memory_equal(&next.digest, &next_taken.digest, sizeof next.digest);
+    assert_true(next.run == next_taken.run && next.seq == next_taken.seq);
+    struct message_sent event;
+    assert_int_equal(chat_apply(&taken, &command, 900, &event), CHAT_KNOWN);
+    assert_int_equal(event.number, 501);
+    chat_close(&taken);
+}
+
+static void assert_not_taken(struct chat *chat, const struct message_sent *event)
+{
+    struct errmsg errmsg = {.text = ""};
+    struct chat before = *chat;
+    struct chat_room room = *chat->newest;
+    assert_int_equal(chat_take(chat, event, &errmsg), ERR_DATA);
+    assert_true(errmsg.text[0] != '\0');
+    assert_memory_equal(chat, &before, sizeof before);
+    assert_memory_equal(chat->newest, &room, sizeof room);
+}
+
+/* As a peer would have made it that believes its own error: the digest fits. */
+static void assert_not_taken_signed(struct chat *chat, struct message_sent *event)
+{
+    event_digest(&event->digest, &chat->digest, event);
+    assert_not_taken(chat, event);
+}
+
+static void what_does_not_continue_the_history_is_not_taken(void **state)
+{
+    struct chat *live = *state;
+    struct chat taken;
+    chat_init(&taken, &limits);
+    follow(live, &taken, 20);
+    struct send_message command = says(1, 7777, 100000);
+    command.room = slice_of("r3");
+    command.unseen_up_to = 20;
+    const struct message_sent good = applied(live, &command);
+    struct message_sent bad = good;
+
+    bad.digest.bytes[15] ^= 1;
+    assert_not_taken(&taken, &bad);
+    bad = good, bad.number = 22;
+    assert_not_taken_signed(&taken, &bad);
+    bad = good, bad.number = 20;
+    assert_not_taken_signed(&taken, &bad);
+    bad = good, bad.seq++;
+    assert_not_taken_signed(&taken, &bad);
+    bad = good, bad.seq--;
+    assert_not_taken_signed(&taken, &bad);
+    bad = good, bad.at_ms = taken.at_ms - 1;
+    assert_not_taken_signed(&taken, &bad);
+    bad = good, bad.at_ms = AT_MS_MAX + 1;
+    assert_not_taken_signed(&taken, &bad);
+    bad = good, bad.previous_at_ms++; /* neither this nor run is in the digest */
+    assert_not_taken(&taken, &bad);
+    bad = good, bad.run++;
+    assert_not_taken(&taken, &bad);
+    bad = good, bad.room = slice_of("new"); /* begins with seq 1 */
+    assert_not_taken_signed(&taken, &bad);
+    bad = good, bad.text = slice_of(" ");
+    assert_not_taken_signed(&taken, &bad);
+    bad = good, bad.id = id_of(3); /* was there before */
+    assert_not_taken_signed(&taken, &bad);
+    assert_null(chat_find_room(&taken, slice_of("new")));
+
+    assert_int_equal(chat_take(&taken, &good, NULL), 0);
+    assert_memory_equal(&taken.digest, &live->digest, sizeof taken.digest);
+    chat_close(&taken);
+}
+
 static void the_last_message_of_a_room_is_remembered(void **state)
 {
     struct chat *chat = *state;
@@ -511,6 +643,8 @@ int main(void)
         CHAT_TEST(apply_does_not_look_at_settings),
         CHAT_TEST(equal_logs_give_equal_histories),
         CHAT_TEST(a_chat_that_was_taken_up_goes_on_as_if_it_had_not_stopped),
+        CHAT_TEST(what_is_taken_leaves_the_same_as_what_is_applied),
+        CHAT_TEST(what_does_not_continue_the_history_is_not_taken),
         CHAT_TEST(the_last_message_of_a_room_is_remembered),
         CHAT_TEST(what_was_applied_elsewhere_is_taken_up_alike),
         CHAT_TEST(what_does_not_continue_the_history_changes_nothing),
