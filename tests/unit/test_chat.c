@@ -557,72 +557,6 @@ static void every_refusal_has_a_word_and_a_sentence(void **state)
     assert_string_equal(chat_refusal_word(CHAT_TOO_FAST), "too_fast");
 }
 
-/* ---- what another node decided ---- */
-
-static void what_was_applied_elsewhere_is_taken_up_alike(void **state)
-{
-    struct chat *chat = *state;
-    struct chat other;
-    struct errmsg errmsg;
-    chat_init(&other, &limits);
-    for (uint64_t i = 1; i <= 60; i++) {
-        struct send_message command = says((uint8_t)(i % 7 < 4), i, (int64_t)(1000 * i));
-        if (i % 5 == 0) command.room = slice_of("cake");
-        struct message_sent event = applied(chat, &command);
-        assert_int_equal(chat_take(&other, &event, &errmsg), 0);
-    }
-    assert_true(other.number == 60 && other.at_ms == chat->at_ms && other.index == 0);
-    assert_memory_equal(&other.digest, &chat->digest, sizeof other.digest);
-    assert_int_equal(other.rooms_count, 2);
-    const struct chat_room *theirs = chat->newest;
-    for (const struct chat_room *room = other.newest; room != NULL; room = room->older) {
-        assert_true(slice_equal(chat_room_name(room), chat_room_name(theirs)));
-        assert_true(room->seq == theirs->seq && room->run == theirs->run);
-        assert_true(room->last_number == theirs->last_number);
-        theirs = theirs->older;
-    }
-    /* It decides as the other one does from here on. */
-    struct send_message again = says(1, 60, 0), next = says(1, 61, 70000);
-    struct message_sent mine, yours = applied(chat, &next);
-    assert_int_equal(chat_apply(&other, &again, 1, &mine), CHAT_USED);
-    assert_int_equal(chat_apply(&other, &next, 1, &mine), CHAT_APPLIED);
-    assert_memory_equal(&mine.digest, &yours.digest, sizeof mine.digest);
-    assert_true(mine.run == yours.run && mine.previous_at_ms == yours.previous_at_ms);
-    chat_close(&other);
-}
-
-static void what_does_not_continue_the_history_changes_nothing(void **state)
-{
-    struct chat *chat = *state;
-    struct chat other;
-    struct send_message first = says(1, 1, 1000), second = says(1, 2, 2000);
-    struct message_sent before = applied(chat, &first), event = applied(chat, &second);
-    chat_init(&other, &limits);
-    assert_int_equal(chat_take(&other, &before, NULL), 0);
-
-    struct message_sent cases[9];
-    for (size_t i = 0; i < 9; i++)
-        cases[i] = event;
-    cases[0].number++;
-    cases[1].seq++;
-    cases[2].at_ms = 999;
-    cases[3].previous_at_ms++;
-    cases[4].run = 0;
-    cases[5].text = slice_of("forged");
-    cases[6].digest.bytes[15] ^= 1;
-    cases[7].id = first.id;
-    event_digest(&cases[7].digest, &before.digest, &cases[7]);
-    cases[8].room = slice_of("");
-    for (size_t i = 0; i < 9; i++) {
-        struct errmsg errmsg = {.text = ""};
-        assert_int_equal(chat_take(&other, &cases[i], &errmsg), ERR_DATA);
-        assert_non_null(strstr(errmsg.text, "does not continue"));
-        assert_true(other.number == 1 && other.rooms_count == 1 && other.newest->seq == 1);
-    }
-    assert_int_equal(chat_take(&other, &event, NULL), 0);
-    chat_close(&other);
-}
-
 #define CHAT_TEST(name) cmocka_unit_test_setup_teardown(name, open_chat, close_chat)
 
 int main(void)
@@ -646,8 +580,6 @@ int main(void)
         CHAT_TEST(what_is_taken_leaves_the_same_as_what_is_applied),
         CHAT_TEST(what_does_not_continue_the_history_is_not_taken),
         CHAT_TEST(the_last_message_of_a_room_is_remembered),
-        CHAT_TEST(what_was_applied_elsewhere_is_taken_up_alike),
-        CHAT_TEST(what_does_not_continue_the_history_changes_nothing),
         cmocka_unit_test(every_refusal_has_a_word_and_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
