@@ -9,8 +9,9 @@
 #include "pages/pages.h"
 
 enum {
-    LINGER_MS = 10 * 1000,       /* a room that nobody wants is kept so long */
-    FRESH_BYTES_MAX = 128 * 1024 /* of messages that go out as one diff, and the last of them */
+    LINGER_MS = 10 * 1000,        /* a room that nobody wants is kept so long */
+    FRESH_BYTES_MAX = 128 * 1024, /* of messages that go out as one diff, and the last of them */
+    FLOOD_PAUSE_MS = 250          /* after a reset nothing goes out for so long */
 };
 
 static_assert((FRESH_BYTES_MAX + CHAT_TEXT_MAX) * 8 < RESPONSE_MAX,
@@ -31,7 +32,9 @@ struct room {
     struct room_waiter *waiters;
     uint64_t idle_since_ms; /* 0: somebody is in it */
     uint64_t applied_ns;    /* of the newest event that has not gone out yet */
-    size_t fresh_bytes;     /* of all that have not */
+    uint64_t
+        fresh_count;     /* all that have not: the last of the tail, unless they are more than it */
+    uint64_t calm_at_ms; /* after a reset: nothing goes out before */
     struct room *next_dirty;
     UT_hash_handle hh;
 };
@@ -143,19 +146,49 @@ static bool broadcast(struct rooms *rooms, struct topic *topic)
     return topic_broadcast(topic, viewers_host(web_thread_viewers(rooms->thread)), &rooms->scratch);
 }
 
+/* The newest `room->fresh_count` messages of the tail, in diffs that fit: what comes after a pause of this
+ * thread may be much, and a diff that does not fit would cost every reader its page. */
+static void send_fresh(struct rooms *rooms, const struct room *room, struct topic *topic)
+{
+    const struct live_host *host = viewers_host(web_thread_viewers(rooms->thread));
+    int64_t wall_ms = clock_wall_ms();
+    size_t place = room->tail.count - (size_t)room->fresh_count;
+    while (place < room->tail.count) {
+        for (size_t bytes = 0; place < room->tail.count && bytes < FRESH_BYTES_MAX; place++) {
+            const struct message *message = room_tail_at(&room->tail, place);
+            bytes += message->bytes->len;
+            chat_shared_add(topic->shared, message, wall_ms);
+        }
+        chat_shared_fresh(topic->shared);
+        topic_broadcast_stream(topic, host, &rooms->scratch);
+        chat_shared_settle(topic->shared);
+    }
+}
+
+/* More than anybody reads, as when this node fetches what it lacks: the newest take the place of all that
+ * the readers have, and then there is a pause. So a page gets what a join gets, a few times a second,
+ * however fast the history runs by; and no message is missing between two that it shows. */
+static void send_reset(struct rooms *rooms, struct room *room, struct topic *topic)
+{
+    const struct live_host *host = viewers_host(web_thread_viewers(rooms->thread));
+    chat_shared_restart(topic->shared, &room->tail, clock_wall_ms());
+    topic_broadcast_reset(topic, host, &rooms->scratch);
+    room->calm_at_ms = uv_now(web_thread_loop(rooms->thread)) + FLOOD_PAUSE_MS;
+}
+
 /* What has come for the room goes out to its readers. */
 static void flush_room(struct rooms *rooms, struct room *room)
 {
-    const struct live_host *host = viewers_host(web_thread_viewers(rooms->thread));
     struct offset_topic *topic;
-    if (room->fresh_bytes == 0) return;
-    room->fresh_bytes = 0;
+    if (room->fresh_count == 0) return;
     DL_FOREACH(room->topics, topic) {
-        chat_shared_fresh(topic->topic.shared);
-        topic_broadcast_stream(&topic->topic, host, &rooms->scratch);
-        chat_shared_settle(topic->topic.shared);
+        if (room->fresh_count > room->tail.count)
+            send_reset(rooms, room, &topic->topic);
+        else
+            send_fresh(rooms, room, &topic->topic);
         topic_stream_changed(&topic->topic);
     }
+    room->fresh_count = 0;
     histogram_add(&web_thread_counters(rooms->thread)->push,
                   (clock_ns() - room->applied_ns) / 1000);
 
@@ -338,21 +371,12 @@ static void take_event(struct rooms *rooms, struct shared *bytes, uint64_t appli
     if (room == NULL || !room->is_ready) return; /* the tail that is on its way has it */
     if (!room_tail_add(&room->tail, bytes, &event)) return;
 
-    const struct message *message = room_tail_at(&room->tail, room->tail.count - 1);
-    int64_t wall_ms = clock_wall_ms();
-    struct offset_topic *topic;
-    DL_FOREACH(room->topics, topic)
-        chat_shared_add(topic->topic.shared, message, wall_ms);
     room->applied_ns = applied_ns;
-    room->fresh_bytes += bytes->len;
-    if (!room->is_dirty) {
-        room->is_dirty = true;
-        room->next_dirty = rooms->dirty;
-        rooms->dirty = room;
-    }
-    /* After a pause of this thread much comes in one turn, and a diff that does not fit would cost
-     * every reader its page. */
-    if (room->fresh_bytes >= FRESH_BYTES_MAX) flush_room(rooms, room);
+    room->fresh_count++;
+    if (room->is_dirty) return;
+    room->is_dirty = true;
+    room->next_dirty = rooms->dirty;
+    rooms->dirty = room;
 }
 
 void rooms_events_came(struct rooms *rooms, struct events_mail *mail)
@@ -363,9 +387,15 @@ void rooms_events_came(struct rooms *rooms, struct events_mail *mail)
 
 void rooms_flush(struct rooms *rooms)
 {
-    while (rooms->dirty != NULL) {
-        struct room *room = rooms->dirty;
-        rooms->dirty = room->next_dirty;
+    uint64_t now_ms = uv_now(web_thread_loop(rooms->thread));
+    struct room **place = &rooms->dirty;
+    while (*place != NULL) {
+        struct room *room = *place;
+        if (room->calm_at_ms > now_ms) {
+            place = &room->next_dirty;
+            continue;
+        }
+        *place = room->next_dirty;
         room->is_dirty = false;
         flush_room(rooms, room);
     }

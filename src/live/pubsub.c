@@ -53,7 +53,7 @@ static void lose_readers(struct topic *topic)
 }
 
 static bool broadcast(struct topic *topic, const struct live_host *host, struct buf *scratch,
-                      unsigned scopes)
+                      const struct render *like)
 {
     if (topic->readers == NULL) return false;
     struct render r;
@@ -61,7 +61,8 @@ static bool broadcast(struct topic *topic, const struct live_host *host, struct 
     buf_add(scratch, slice_of("[null,null,\""));
     buf_add(scratch, channel_topic);
     buf_add(scratch, slice_of("\",\"diff\","));
-    render_init(&r, RENDER_DIFF, scopes, scratch);
+    render_init(&r, RENDER_DIFF, like->scopes, scratch);
+    r.stream_reset = like->stream_reset;
     r.shared_hashes = topic->hashes;
     topic->view->render(&r, NULL, topic->shared);
     if (!r.changed && !scratch->overflowed) return false;
@@ -80,10 +81,25 @@ static bool broadcast(struct topic *topic, const struct live_host *host, struct 
 
 bool topic_broadcast(struct topic *topic, const struct live_host *host, struct buf *scratch)
 {
-    return broadcast(topic, host, scratch, RENDER_SHARED | RENDER_STREAM);
+    return broadcast(topic, host, scratch,
+                     &(struct render){.scopes = RENDER_SHARED | RENDER_STREAM});
 }
 
 bool topic_broadcast_stream(struct topic *topic, const struct live_host *host, struct buf *scratch)
 {
-    return broadcast(topic, host, scratch, RENDER_STREAM);
+    return broadcast(topic, host, scratch, &(struct render){.scopes = RENDER_STREAM});
+}
+
+bool topic_broadcast_reset(struct topic *topic, const struct live_host *host, struct buf *scratch)
+{
+    const struct live_info info = {.kind = LIVE_STREAM_RESET};
+    if (!broadcast(topic, host, scratch,
+                   &(struct render){.scopes = RENDER_STREAM, .stream_reset = true})) {
+        return false;
+    }
+    for (struct live *live = topic->readers, *next; live != NULL; live = next) {
+        next = live->next_reader; /* this one may be gone afterwards, and no other */
+        live_inform(live, NULL, &info);
+    }
+    return true;
 }

@@ -39,6 +39,10 @@ bool topic_broadcast(struct topic *topic, const struct live_host *host, struct b
  * changed. A message costs so much and no more, however long the lists beside it are. */
 bool topic_broadcast_stream(struct topic *topic, const struct live_host *host, struct buf *scratch);
 
+/* All that the readers have of the stream is replaced by its list, which is to be the one that a join shows;
+ * then each of them is told (LIVE_STREAM_RESET). For when more has come than is worth sending. */
+bool topic_broadcast_reset(struct topic *topic, const struct live_host *host, struct buf *scratch);
+
 /* The stream's list for joins is another one now: later joins encode it anew. */
 void topic_stream_changed(struct topic *topic);
 

@@ -24,12 +24,13 @@ enum live_reply {
 };
 
 enum live_info_kind {
-    LIVE_ANSWERED, /* of live_dispatch */
-    LIVE_CHECKED,  /* of live_check */
-    LIVE_APPLIED,  /* a watched command id was applied in this reader's room */
-    LIVE_HISTORY,  /* of live_history */
-    LIVE_LISTS,    /* rooms, people or nodes changed; at most once a second */
-    LIVE_WOKEN     /* of live_wake */
+    LIVE_ANSWERED,     /* of live_dispatch */
+    LIVE_CHECKED,      /* of live_check */
+    LIVE_APPLIED,      /* a watched command id was applied in this reader's room */
+    LIVE_HISTORY,      /* of live_history */
+    LIVE_STREAM_RESET, /* what the page had of the stream was replaced by what a join shows */
+    LIVE_LISTS,        /* rooms, people or nodes changed; at most once a second */
+    LIVE_WOKEN         /* of live_wake */
 };
 
 enum live_outcome { LIVE_ACCEPTED, LIVE_REFUSED, LIVE_UNKNOWN, LIVE_NOT_FOUND, LIVE_USED };

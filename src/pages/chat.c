@@ -71,6 +71,8 @@ struct chat_model {
     struct chat_shared *history; /* the page of older messages that is being sent */
     uint32_t text_len, typed_len, draft_len, jumps, wait_ms, excess;
     uint16_t typing_len;
+    uint16_t older_asked,
+        older_stale; /* pages of older messages on their way; of those, to be dropped */
     uint8_t fate, hint, refusal, checks;
     bool at_start, quiet, patches_focused;
 };
@@ -204,6 +206,12 @@ static void take_id(struct chat_model *model, const struct command_id *id, struc
 
 /* ---- mount ---- */
 
+/* Is the room's first message among those that a join shows? */
+static bool is_at_start(const struct chat_shared *shared)
+{
+    return shared->seq == shared->messages_count;
+}
+
 static void chat_mount(struct live *live, void *page)
 {
     struct chat_model *model = page;
@@ -211,7 +219,7 @@ static void chat_mount(struct live *live, void *page)
 
     visitor_mount(&model->visitor, live, &shared->side);
     live_new_id(live, &model->id);
-    model->at_start = shared->seq == shared->messages_count;
+    model->at_start = is_at_start(shared);
     seen_all(model);
     if (live->address.hint > CHAT_ACCEPTED) {
         model->hint = live->address.hint == CHAT_NO_LEADER ? HINT_NOT_SENT : HINT_REFUSED;
@@ -295,6 +303,7 @@ static enum live_reply older(struct live *live, struct chat_model *model,
         return LIVE_REPLY;
     }
     seen_all(model);
+    if (model->older_asked < UINT16_MAX) model->older_asked++;
     live_history(live, number);
     return LIVE_LATER;
 }
@@ -393,6 +402,11 @@ static void on_checked(struct live *live, struct chat_model *model, const struct
 static void on_history(struct live *live, struct chat_model *model, const struct live_info *info)
 {
     const struct chat_shared *shared = shared_of(live);
+    if (model->older_asked > 0) model->older_asked--;
+    if (model->older_stale > 0) { /* of a place that is not on the page any more */
+        model->older_stale--;
+        return;
+    }
     if (info->reached_start) model->at_start = true;
     if (info->messages_count == 0) return;
 
@@ -472,6 +486,10 @@ static void chat_handle_info(struct live *live, void *page, const struct live_in
         }
         break;
     case LIVE_HISTORY: on_history(live, model, info); break;
+    case LIVE_STREAM_RESET:
+        model->at_start = is_at_start(shared_of(live));
+        model->older_stale = model->older_asked;
+        break;
     case LIVE_LISTS: on_lists(live, model); break;
     case LIVE_WOKEN: on_woken(live, model); break;
     default: break;

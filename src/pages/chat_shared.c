@@ -104,6 +104,16 @@ void chat_shared_tail(void *shared_at, const struct room_tail *tail, int64_t now
     chat_shared_settle(shared);
 }
 
+void chat_shared_restart(void *shared_at, const struct room_tail *tail, int64_t now_ms)
+{
+    struct chat_shared *shared = shared_at;
+    for (size_t i = 0; i < shared->lines_count; i++)
+        line_close(&shared->lines[i]);
+    shared->lines_count = shared->settled_count = 0;
+    shared->newest = shared->seq = 0;
+    chat_shared_tail(shared, tail, now_ms);
+}
+
 bool chat_shared_day_passed(void *shared_at, int64_t now_ms)
 {
     struct chat_shared *shared = shared_at;

@@ -92,5 +92,8 @@ void chat_shared_tail(void *shared, const struct room_tail *tail, int64_t now_ms
 void chat_shared_add(void *shared, const struct message *message, int64_t now_ms);
 void chat_shared_fresh(void *shared);
 void chat_shared_settle(void *shared);
+/* So much came that not all of it is shown: all lines are made anew, of the newest messages of the tail.
+ * To be broadcast by topic_broadcast_reset. */
+void chat_shared_restart(void *shared, const struct room_tail *tail, int64_t now_ms);
 /* A line said "Today" of a day that is over: what was encoded is to be made again. */
 bool chat_shared_day_passed(void *shared, int64_t now_ms);

@@ -181,6 +181,7 @@ static void tea_handle_info(struct live *live, void *self, const struct live_inf
         return;
     case LIVE_APPLIED: fresh_nonce(live, page); return;
     case LIVE_HISTORY: tea_history(live, page, info); return;
+    case LIVE_STREAM_RESET: return;
     case LIVE_LISTS: page->unread++; return;
     case LIVE_WOKEN: page->notice = slice_of(""); return;
     }

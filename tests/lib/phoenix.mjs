@@ -173,6 +173,7 @@ export class View {
     this.joinRef = null;
     this.snapshot = []; // ids that the last join brought
     this.live = []; // and those that came in diffs since, in order
+    this.resets = 0; // diffs that put the newest in the place of all
     this.problems = this.rendered.problems;
     this.navigations = [];
     this.listener = frame => frame && this.#take(frame);
@@ -203,8 +204,17 @@ export class View {
 
   #merge(diff, isReply) {
     for (const { inserts, isReset } of this.rendered.merge(diff)) {
-      if (isReset && !isReply) this.problems.push('a broadcast resets a stream');
-      if (!isReply) this.live.push(...inserts.map(([id]) => id));
+      if (isReply) continue;
+      const ids = inserts.map(([id]) => id);
+      if (!isReset) {
+        this.live.push(...ids);
+        continue;
+      }
+      // More came at once than is worth sending: the page has the newest now, as after a join.
+      if (ids.length !== 50) this.problems.push(`a reset by ${ids.length} messages`);
+      this.resets++;
+      this.snapshot = ids;
+      this.live = [];
     }
   }
 

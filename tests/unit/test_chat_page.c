@@ -911,6 +911,31 @@ static void a_page_that_is_not_served_leads_to_the_nodes_that_serve_it(void **st
     shared_unref(bytes);
 }
 
+static void older_messages_of_a_page_that_was_replaced_are_dropped(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 101; seq <= 110; seq++)
+        say(&world.maja, "old", seq, 0);
+    join();
+    event("older", "id=m-1101");
+    struct live_ref asked = world.ref;
+    struct room_tail tail;
+    room_tail_init(&tail);
+    chat_shared_restart(world.chat.shared, &tail, world.now_ms);
+    topic_broadcast_reset(&world.chat, &world.host, &world.scratch);
+    struct message message = message_of(&world.kari, "long ago", 100, morning_ms, morning_ms, 0);
+    struct live_info info = {
+        .kind = LIVE_HISTORY, .messages = &message, .messages_count = 1, .reached_start = true};
+    world.ref = asked;
+    inform(info);
+    assert_true(sent_has("phx_reply")); /* answered, with nothing that would stand above a hole */
+    assert_false(sent_has("long ago"));
+
+    event("older", "id=m-1101");
+    inform(info);
+    assert_true(sent_has("long ago"));
+}
+
 static void a_day_that_passed_is_called_yesterday(void **state)
 {
     (void)state;
@@ -945,6 +970,7 @@ int main(void)
         TEST(a_late_message_does_not_take_what_was_typed_since),
         TEST(a_recovered_text_under_a_spent_id_gets_a_new_one),
         TEST(older_messages_come_before_the_others),
+        TEST(older_messages_of_a_page_that_was_replaced_are_dropped),
         TEST(a_draft_is_not_touched_by_what_others_do),
         TEST(a_join_has_the_nonce_of_its_page),
         TEST(a_bad_place_for_older_messages_changes_nothing),
