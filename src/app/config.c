@@ -577,19 +577,23 @@ static void check_ports(struct load *load)
 
 /* ---- all together ---- */
 
+static void read_all(struct load *load, const struct config_input *input)
+{
+    *load->config = (struct config){.input = *input};
+    set_defaults(load);
+    const char *file = read_options(load, input, true);
+    if (file == NULL) file = variable(input->environment, "LIVETEA_CONFIG");
+    read_file(load, file == NULL ? "/etc/livetea/livetea.conf" : file, file != NULL);
+    read_environment(load, input->environment);
+    read_options(load, input, false);
+}
+
 int config_load(struct config *config, const struct config_input *input, struct buf *errors,
                 struct buf *warnings)
 {
     size_t before = errors->len;
     struct load load = {.config = config, .errors = errors, .warnings = warnings, .last = -1};
-    *config = (struct config){.input = *input};
-
-    set_defaults(&load);
-    const char *file = read_options(&load, input, true);
-    if (file == NULL) file = variable(input->environment, "LIVETEA_CONFIG");
-    read_file(&load, file == NULL ? "/etc/livetea/livetea.conf" : file, file != NULL);
-    read_environment(&load, input->environment);
-    read_options(&load, input, false);
+    read_all(&load, input);
 
     derive_name(&load);
     derive_paths(&load, input->environment);
@@ -606,6 +610,33 @@ int config_load(struct config *config, const struct config_input *input, struct 
     return errors->len > before || errors->overflowed ? ERR_CONFIG : 0;
 }
 
+static void tell_first(struct errmsg *errmsg, const struct buf *errors)
+{
+    struct slice first = slice_first(buf_slice(errors), slice_find(buf_slice(errors), '\n'));
+    errmsg_set(errmsg, "%.*s", (int)first.len, first.at);
+}
+
+int config_secret_file(char path[CONFIG_FILE_PATH_MAX + 1], const struct config_input *input,
+                       struct errmsg *errmsg)
+{
+    struct config *config = mem_new(sizeof *config);
+    struct buf errors, warnings;
+    buf_init(&errors, REPORT_MAX);
+    buf_init(&warnings, REPORT_MAX);
+    struct load load = {.config = config, .errors = &errors, .warnings = &warnings, .last = -1};
+    read_all(&load, input);
+    derive_paths(&load, input->environment);
+    int rv = errors.len > 0 ? ERR_CONFIG : 0;
+    if (rv != 0)
+        tell_first(errmsg, &errors);
+    else
+        memcpy(path, config->node.secret_file, sizeof config->node.secret_file);
+    buf_close(&warnings);
+    buf_close(&errors);
+    mem_free(config);
+    return rv;
+}
+
 int config_log_level_now(const struct config *config, int *level, struct errmsg *errmsg)
 {
     struct config *now = mem_new(sizeof *now);
@@ -614,8 +645,7 @@ int config_log_level_now(const struct config *config, int *level, struct errmsg 
     buf_init(&warnings, REPORT_MAX);
     int rv = config_load(now, &config->input, &errors, &warnings);
     if (rv != 0) {
-        struct slice first = slice_first(buf_slice(&errors), slice_find(buf_slice(&errors), '\n'));
-        errmsg_set(errmsg, "%.*s", (int)first.len, first.at);
+        tell_first(errmsg, &errors);
     } else {
         *level = now->log.level;
     }

@@ -105,6 +105,11 @@ int config_load(struct config *config, const struct config_input *input, struct 
  * first thing that is wrong. */
 int config_log_level_now(const struct config *config, int *level, struct errmsg *errmsg);
 
+/* Where the secret is, as options, environment and file say it, for whoever needs nothing else of them: what
+ * else may be wrong with the settings is not looked at. 0 or ERR_CONFIG with the first thing that is. */
+int config_secret_file(char path[CONFIG_FILE_PATH_MAX + 1], const struct config_input *input,
+                       struct errmsg *errmsg);
+
 /* What holds and from where, one setting a line. */
 void config_show(struct buf *out, const struct config *config);
 /* A complete commented file with every default. */

@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "app/secret.h"
+#include "app/admin.h"
 #include "app/serve.h"
 #include "app/version.h"
 #include "base/mem.h"
@@ -167,6 +167,39 @@ const struct cli_command check_config_command = {
     .help = "Exit: 0 it can be used, 2 it cannot; everything that is wrong is told.",
     .more_help = settings_help,
     .run = run_check_config};
+
+/* ---- for the commands of an administrator ---- */
+
+int cli_tokens_read(const struct cli *cli, const char *secret_file, const char *config_file,
+                    struct cli_tokens *tokens, struct errmsg *errmsg)
+{
+    char path[CONFIG_FILE_PATH_MAX + 1], option[] = "--config", file[CONFIG_FILE_PATH_MAX + 1];
+    char *argv[] = {option, file};
+    struct config_input input = {
+        .argc = config_file == NULL ? 0 : 2, .argv = argv, .environment = cli->environment};
+    struct secret secret;
+    struct errmsg why = {{0}};
+    int rv = 0;
+    snprintf(file, sizeof file, "%s", config_file == NULL ? "" : config_file);
+    snprintf(path, sizeof path, "%s", secret_file == NULL ? "" : secret_file);
+    if (secret_file == NULL) rv = config_secret_file(path, &input, errmsg);
+    if (rv != 0) return rv;
+    rv = secret_read(&secret, path, &why);
+    if (rv != 0) {
+        errmsg_set(errmsg, "the cluster's secret is needed. %s%s", why.text,
+                   secret_file == NULL ? ". Say where it is by --secret-file, or -c FILE" : "");
+        return rv;
+    }
+    *tokens = (struct cli_tokens){.count = secret.count};
+    snprintf(tokens->from, sizeof tokens->from, "%s", path);
+    for (size_t i = 0; i < secret.count; i++)
+        admin_token(tokens->text[i], secret_slice(&secret, i));
+    crypto_forget(&secret, sizeof secret);
+    return 0;
+}
+
+static_assert((int)SECRETS_MAX == (int)CLI_TOKENS_MAX && (int)ADMIN_TOKEN_LEN <= (int)CLI_TOKEN_MAX,
+              "a token of each line of the secret");
 
 /* ---- the small ones ---- */
 

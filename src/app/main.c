@@ -4,8 +4,9 @@
 #include "app/config_commands.h"
 
 static const struct cli_command *const commands[] = {
-    &serve_command,  &check_config_command, &default_config_command, &gen_secret_command,
-    &status_command, &send_command,         &tail_command,           &version_command};
+    &serve_command,          &status_command,     &members_command, &transfer_command,
+    &drain_command,          &send_command,       &tail_command,    &check_config_command,
+    &default_config_command, &gen_secret_command, &version_command};
 
 int main(int argc, char **argv)
 {
@@ -16,6 +17,7 @@ int main(int argc, char **argv)
                       .is_terminal = isatty(STDOUT_FILENO) == 1,
                       .commands = commands,
                       .commands_count = sizeof commands / sizeof *commands,
-                      .version = version_line()};
+                      .version = version_line(),
+                      .tokens = cli_tokens_read};
     return cli_run(&cli, argc, argv);
 }

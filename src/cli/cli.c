@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "cli/client.h"
+#include "cli/table.h"
 
 enum { HELP_MAX = 64 * 1024, NEAR = 3 };
 
@@ -53,6 +55,25 @@ int cli_client(const struct cli *cli, const char *command, const char *nodes, st
     if (nodes == NULL) nodes = "http://127.0.0.1:4000";
     if (client_init(client, nodes, &errmsg) == 0) return 0;
     return cli_usage_error(cli, command, "%s: %s", from, errmsg.text);
+}
+
+void cli_tell_answer(const struct cli *cli, const char *command, const struct client_answer *answer)
+{
+    struct json *body = NULL;
+    struct buf plain;
+    buf_init(&plain, 4096);
+    if (json_parse(&body, buf_slice(&answer->body), NULL) == 0)
+        table_add_plain(&plain, slice_first(json_slice(json_get(body, "message")), 1000));
+    if (plain.len > 0) {
+        fprintf(cli->err, "livetea %s: %.*s", command, (int)plain.len, plain.at);
+    } else {
+        fprintf(cli->err, "livetea %s: %s answers with status %d", command, answer->node,
+                answer->status);
+    }
+    if (answer->retry_after_s > 0) fprintf(cli->err, " Try again in %u s.", answer->retry_after_s);
+    fputc('\n', cli->err);
+    json_free(body);
+    buf_close(&plain);
 }
 
 int cli_finish(const struct cli *cli, int code)

@@ -22,6 +22,21 @@ enum cli_exit {
 };
 
 struct cli_command;
+struct cli;
+
+enum { CLI_TOKENS_MAX = 2, CLI_TOKEN_MAX = 63 };
+
+struct cli_tokens { /* of an administrator: one for each line of the secret, newest first */
+    size_t count;
+    char text[CLI_TOKENS_MAX][CLI_TOKEN_MAX + 1];
+    char from[1024]; /* the file */
+};
+
+/* The files as they were given, or NULL: then as `serve` would find them. 0, or a code with what is
+ * wrong. */
+typedef int (*cli_tokens_fn)(const struct cli *cli, const char *secret_file,
+                             const char *config_file, struct cli_tokens *tokens,
+                             struct errmsg *errmsg);
 
 struct cli { /* the world, as a command sees it */
     FILE *in, *out, *err;
@@ -29,7 +44,8 @@ struct cli { /* the world, as a command sees it */
     bool is_terminal;         /* out is one */
     const struct cli_command *const *commands;
     size_t commands_count;
-    const char *version; /* the line for -V */
+    const char *version;  /* the line for -V */
+    cli_tokens_fn tokens; /* app knows the settings; what an administrator's commands show */
 };
 
 struct cli_command {
@@ -44,7 +60,8 @@ struct cli_command {
     int (*run)(const struct cli *cli, int argc, char *const *argv);
 };
 
-extern const struct cli_command status_command, send_command, tail_command;
+extern const struct cli_command status_command, members_command, transfer_command, drain_command,
+    send_command, tail_command;
 
 /* Runs what argv (with the program's name first) asks for. */
 int cli_run(const struct cli *cli, int argc, char *const *argv);
@@ -65,6 +82,11 @@ const char *cli_nearest(const char *word, const char *const *known, size_t known
 struct client;
 int cli_client(const struct cli *cli, const char *command, const char *nodes,
                struct client *client);
+
+/* The sentence of an error's body, or the status, on err; table_add_plain's way. */
+struct client_answer;
+void cli_tell_answer(const struct cli *cli, const char *command,
+                     const struct client_answer *answer);
 
 /* Flushes `out`; CLI_REFUSED with a sentence when it could not be written, else `code`. */
 int cli_finish(const struct cli *cli, int code);

@@ -273,9 +273,13 @@ static int ask_node(const struct client_node *node, const struct client_request 
     buf_printf(&bytes, "%s %.*s HTTP/1.1\r\nHost: %s%s%s:%s\r\nConnection: close\r\n",
                request->method, (int)request->path.len, request->path.at, is_v6 ? "[" : "",
                node->host, is_v6 ? "]" : "", node->port);
+    if (request->bearer != NULL)
+        buf_printf(&bytes, "Authorization: Bearer %s\r\n", request->bearer);
     if (request->body.len > 0) {
         buf_printf(&bytes, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
                    request->body.len);
+    } else if (strcmp(request->method, "POST") == 0) {
+        buf_add(&bytes, slice_of("Content-Length: 0\r\n"));
     }
     buf_add(&bytes, slice_of("\r\n"));
     buf_add(&bytes, request->body);
@@ -309,6 +313,7 @@ int client_ask(struct client *client, const struct client_request *request,
         bool is_last = i + 1 == client->nodes_count;
         int status = answer->status;
         rv = ask_node(node, request, answer, errmsg);
+        if (rv != 0 && request->once && answer->was_sent) return rv;
         if (rv != 0) {
             answer->status = status; /* of a node before, which still holds */
             continue;

@@ -2,8 +2,9 @@
  *
  * Blocking, on plain sockets with poll, each step within the deadline of its node; each request has a
  * connection of its own. A node that cannot be reached, or answers 502 or 503, is passed over for the
- * next, and what the last one said is told. A request that must not be sent twice says so; messages of
- * ours may be, for they have ids. One thread.
+ * next, and what the last one said is told. A request that must not be done twice says so (`once`): it
+ * goes to the next node only when this one surely did not take it. Messages of ours may be sent twice,
+ * for they have ids. Bodies may be any bytes; no answer leads anywhere else by itself. One thread.
  */
 #pragma once
 #include "base/buf.h"
@@ -25,9 +26,11 @@ struct client {
 };
 
 struct client_request {
-    const char *method;   /* "GET" */
-    struct slice path;    /* with its query, encoded */
-    struct slice body;    /* JSON; empty = none */
+    const char *method; /* "GET" */
+    struct slice path;  /* with its query, encoded */
+    struct slice body;  /* JSON; empty = none */
+    const char *bearer; /* a token; NULL = none */
+    bool once;
     unsigned deadline_ms; /* of each node */
 };
 

@@ -32,27 +32,6 @@ static void add_path(struct buf *path, const char *room)
     buf_add(path, slice_of("/messages"));
 }
 
-/* The sentence of an error's body, or the status. */
-static void tell_answer(const struct cli *cli, const char *command,
-                        const struct client_answer *answer)
-{
-    struct json *body = NULL;
-    struct buf plain;
-    buf_init(&plain, 4096);
-    if (json_parse(&body, buf_slice(&answer->body), NULL) == 0)
-        table_add_plain(&plain, slice_first(json_slice(json_get(body, "message")), 1000));
-    if (plain.len > 0) {
-        fprintf(cli->err, "livetea %s: %.*s", command, (int)plain.len, plain.at);
-    } else {
-        fprintf(cli->err, "livetea %s: %s answers with status %d", command, answer->node,
-                answer->status);
-    }
-    if (answer->retry_after_s > 0) fprintf(cli->err, " Try again in %u s.", answer->retry_after_s);
-    fputc('\n', cli->err);
-    json_free(body);
-    buf_close(&plain);
-}
-
 /* ---- send ---- */
 
 enum { SEND_NODE, SEND_AS, SEND_ID };
@@ -170,7 +149,7 @@ static int judge(const struct cli *cli, const struct letter *letter,
                     answer->status == 400;
     if (answer->was_sent && !is_final)
         return tell_unknown(cli, letter, "a node went away while it had the message");
-    tell_answer(cli, "send", answer);
+    cli_tell_answer(cli, "send", answer);
     return CLI_REFUSED;
 }
 
@@ -400,7 +379,7 @@ static int show_part(const struct cli *cli, struct client *client, struct readin
     if (ask_messages(client, reading, part, &answer, &errmsg) != 0) {
         fprintf(cli->err, "livetea tail: %s\n", errmsg.text);
     } else if (answer.status != 200) {
-        tell_answer(cli, "tail", &answer);
+        cli_tell_answer(cli, "tail", &answer);
         count = answer.status < 500 ? -CLI_REFUSED : -CLI_UNREACHABLE;
     } else {
         count = print_messages(cli, reading, buf_slice(&answer.body));

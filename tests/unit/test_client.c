@@ -1,66 +1,15 @@
-#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "cli/cli.h"
 #include "cli/client.h"
-
-/* ---- a node that says what it was told to say, once for each connection, in a child process ---- */
-
-struct fake_node {
-    int listener;
-    unsigned port;
-    pid_t child;
-};
-
-static void serve(int listener, const char *const *answers)
-{
-    for (; *answers != NULL; answers++) {
-        char request[4096];
-        int conn = accept(listener, NULL, NULL);
-        if (conn < 0) _exit(1);
-        ssize_t got = read(conn, request, sizeof request);
-        if (got > 0 && **answers != '\0') {
-            ssize_t sent = write(conn, *answers, strlen(*answers));
-            if (sent < 0) _exit(1);
-        }
-        close(conn);
-    }
-    _exit(0);
-}
-
-static void fake_node_start(struct fake_node *node, const char *const *answers)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    node->listener = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(node->listener >= 0);
-    assert_int_equal(bind(node->listener, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(node->listener, 8), 0);
-    assert_int_equal(getsockname(node->listener, (struct sockaddr *)&address, &len), 0);
-    node->port = ntohs(address.sin_port);
-    fflush(NULL);
-    node->child = fork();
-    assert_true(node->child >= 0);
-    if (node->child == 0) serve(node->listener, answers);
-    close(node->listener);
-}
-
-static void fake_node_stop(struct fake_node *node)
-{
-    int status;
-    assert_int_equal(waitpid(node->child, &status, 0), node->child);
-    assert_int_equal(status, 0);
-}
+#include "fake_node.h"
 
 #define OK(type, body) "HTTP/1.1 200 OK\r\nContent-Type: " type "\r\n\r\n" body
 
@@ -171,7 +120,7 @@ static void a_node_that_is_away_is_passed_over(void **state)
     struct errmsg errmsg;
     char nodes[128];
     (void)state;
-    fake_node_start(&node, (const char *const[]){OK("text/plain", "hello"), NULL});
+    fake_node_say(&node, (const char *const[]){OK("text/plain", "hello"), NULL});
     snprintf(nodes, sizeof nodes, "http://127.0.0.1:1,http://127.0.0.1:%u", node.port);
     client_answer_init(&answer);
     assert_int_equal(ask(nodes, &client, &answer, &errmsg), 0);
@@ -191,8 +140,8 @@ static void a_node_that_cannot_answer_now_is_passed_over_for_one_that_can(void *
     char nodes[128];
     (void)state;
     const char *busy = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
-    fake_node_start(&first, (const char *const[]){busy, NULL});
-    fake_node_start(&second, (const char *const[]){OK("text/plain", "fine"), NULL});
+    fake_node_say(&first, (const char *const[]){busy, NULL});
+    fake_node_say(&second, (const char *const[]){OK("text/plain", "fine"), NULL});
     snprintf(nodes, sizeof nodes, "127.0.0.1:%u,127.0.0.1:%u", first.port, second.port);
     client_answer_init(&answer);
     assert_int_equal(ask(nodes, &client, &answer, &errmsg), 0);
@@ -211,12 +160,88 @@ static void a_refusal_holds_when_the_next_node_is_away(void **state)
     char nodes[128];
     (void)state;
     const char *busy = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
-    fake_node_start(&node, (const char *const[]){busy, NULL});
+    fake_node_say(&node, (const char *const[]){busy, NULL});
     snprintf(nodes, sizeof nodes, "127.0.0.1:%u,127.0.0.1:1", node.port);
     client_answer_init(&answer);
     assert_int_equal(ask(nodes, &client, &answer, &errmsg), 0);
     assert_int_equal(answer.status, 503);
     assert_true(slice_is(buf_slice(&answer.body), "busy"));
+    client_answer_close(&answer);
+    fake_node_stop(&node);
+}
+
+static void what_must_not_be_done_twice_goes_to_no_second_node(void **state)
+{
+    struct fake_node first, second;
+    struct client client;
+    struct client_answer answer;
+    struct errmsg errmsg;
+    char nodes[128];
+    struct client_request request = {.method = "POST",
+                                     .path = slice_of("/api/cluster/transfer"),
+                                     .bearer = "a-token",
+                                     .deadline_ms = 10000,
+                                     .once = true};
+    (void)state;
+    client_answer_init(&answer);
+
+    /* It took it, and died: whether it did it is not known. */
+    fake_node_say(&first, (const char *const[]){"", NULL});
+    snprintf(nodes, sizeof nodes, "127.0.0.1:1,127.0.0.1:%u,127.0.0.1:2", first.port);
+    assert_int_equal(client_init(&client, nodes, &errmsg), 0);
+    assert_int_not_equal(client_ask(&client, &request, &answer, &errmsg), 0);
+    assert_true(answer.was_sent);
+    fake_node_stop(&first);
+    assert_non_null(strstr(first.heard, "POST /api/cluster/transfer HTTP/1.1\r\n"));
+    assert_non_null(strstr(first.heard, "\r\nAuthorization: Bearer a-token\r\n"));
+    assert_non_null(strstr(first.heard, "\r\nContent-Length: 0\r\n"));
+
+    /* It says that nothing was done: the next one may. */
+    fake_node_say(&first, (const char *const[]){"HTTP/1.1 503 No\r\n\r\n{}", NULL});
+    fake_node_say(&second, (const char *const[]){OK("application/json", "{}"), NULL});
+    snprintf(nodes, sizeof nodes, "127.0.0.1:%u,127.0.0.1:%u", first.port, second.port);
+    assert_int_equal(client_init(&client, nodes, &errmsg), 0);
+    request.method = "DELETE";
+    assert_int_equal(client_ask(&client, &request, &answer, &errmsg), 0);
+    assert_int_equal(answer.status, 200);
+    fake_node_stop(&first);
+    fake_node_stop(&second);
+    assert_true(strncmp(second.heard, "DELETE ", 7) == 0);
+    client_answer_close(&answer);
+}
+
+static void a_body_may_be_any_bytes(void **state)
+{
+    static const char bytes[] = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\0\xff\r\n\r\n";
+    struct fake_node node;
+    struct client client;
+    struct client_answer answer;
+    struct errmsg errmsg;
+    char nodes[64];
+    (void)state;
+    fake_node_start(&node, &(struct fake_answer){bytes, sizeof bytes - 1}, 1);
+    snprintf(nodes, sizeof nodes, "127.0.0.1:%u", node.port);
+    client_answer_init(&answer);
+    assert_int_equal(ask(nodes, &client, &answer, &errmsg), 0);
+    assert_int_equal(answer.body.len, 6);
+    assert_memory_equal(answer.body.at, "\0\xff\r\n\r\n", 6);
+    client_answer_close(&answer);
+    fake_node_stop(&node);
+}
+
+static void an_answer_that_points_elsewhere_is_not_followed(void **state)
+{
+    struct fake_node node;
+    struct client client;
+    struct client_answer answer;
+    struct errmsg errmsg;
+    char nodes[64];
+    (void)state;
+    fake_node_say(&node, (const char *const[]){"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", NULL});
+    snprintf(nodes, sizeof nodes, "127.0.0.1:%u", node.port);
+    client_answer_init(&answer);
+    assert_int_equal(ask(nodes, &client, &answer, &errmsg), 0);
+    assert_int_equal(answer.status, 302);
     client_answer_close(&answer);
     fake_node_stop(&node);
 }
@@ -262,7 +287,7 @@ static void expect(const char *answer, const char *const *words, int code, const
 {
     struct fake_node node;
     struct run it;
-    fake_node_start(&node, (const char *const[]){answer, NULL});
+    fake_node_say(&node, (const char *const[]){answer, NULL});
     run(&it, node.port, words);
     assert_int_equal(it.code, code);
     if (out != NULL) assert_string_equal(it.out, out);
@@ -364,6 +389,9 @@ int main(void)
         cmocka_unit_test(a_node_that_is_away_is_passed_over),
         cmocka_unit_test(a_node_that_cannot_answer_now_is_passed_over_for_one_that_can),
         cmocka_unit_test(a_refusal_holds_when_the_next_node_is_away),
+        cmocka_unit_test(what_must_not_be_done_twice_goes_to_no_second_node),
+        cmocka_unit_test(a_body_may_be_any_bytes),
+        cmocka_unit_test(an_answer_that_points_elsewhere_is_not_followed),
         cmocka_unit_test(send_ends_as_the_message_did),
         cmocka_unit_test(status_is_a_table_with_a_row_for_a_node_that_is_away),
         cmocka_unit_test(status_to_a_file_is_json),

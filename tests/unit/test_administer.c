@@ -1,0 +1,275 @@
+/* The commands of an administrator, against a node that says what it was told to say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cli/cli.h"
+#include "fake_node.h"
+
+#define OK(body) "HTTP/1.1 200 OK\r\n\r\n" body
+#define DONE     OK("{\"done\":true,\"message\":\"\"}")
+#define REFUSED(word, sentence) \
+    "HTTP/1.1 409 Conflict\r\n\r\n{\"error\":\"" word "\",\"message\":\"" sentence "\"}"
+#define STRANGER "HTTP/1.1 401 Unauthorized\r\n\r\n{\"error\":\"unauthorized\",\"message\":\"No.\"}"
+
+struct run {
+    struct cli cli;
+    struct fake_node node;
+    char *out, *err;
+    size_t out_len, err_len;
+    int code;
+};
+
+/* What app does with the settings and the secret. */
+static int give_tokens(const struct cli *cli, const char *secret_file, const char *config_file,
+                       struct cli_tokens *tokens, struct errmsg *errmsg)
+{
+    (void)cli;
+    (void)config_file;
+    if (secret_file != NULL && strcmp(secret_file, "gone") == 0) {
+        errmsg_set(errmsg, "gone: there is no secret");
+        return ERR_NOT_FOUND;
+    }
+    *tokens = (struct cli_tokens){.count = 2, .text = {"new-token", "old-token"}, .from = "FILE"};
+    return 0;
+}
+
+static void run(struct run *run, const char *const *answers, const char *const *words)
+{
+    static const struct cli_command *const commands[] = {&members_command, &transfer_command,
+                                                         &drain_command};
+    char place[64];
+    char *argv[16] = {NULL}, *environment[] = {place, NULL};
+    int argc = 0;
+    for (; words[argc] != NULL; argc++)
+        argv[argc] = (char *)(uintptr_t)words[argc];
+    *run = (struct run){.cli = {.environment = environment,
+                                .commands = commands,
+                                .commands_count = sizeof commands / sizeof *commands,
+                                .tokens = give_tokens}};
+    fake_node_say(&run->node, answers);
+    snprintf(place, sizeof place, "LIVETEA_NODE=127.0.0.1:%u", run->node.port);
+    run->cli.in = fopen("/dev/null", "r");
+    run->cli.out = open_memstream(&run->out, &run->out_len);
+    run->cli.err = open_memstream(&run->err, &run->err_len);
+    run->code = cli_run(&run->cli, argc, argv);
+    fclose(run->cli.in);
+    fclose(run->cli.out);
+    fclose(run->cli.err);
+    fake_node_stop(&run->node);
+}
+
+static void run_close(struct run *run)
+{
+    free(run->out);
+    free(run->err);
+}
+
+#define WORDS(...)                   \
+    (const char *const[])            \
+    {                                \
+        "livetea", __VA_ARGS__, NULL \
+    }
+#define ANSWERS(...)      \
+    (const char *const[]) \
+    {                     \
+        __VA_ARGS__, NULL \
+    }
+#define NOTHING           \
+    (const char *const[]) \
+    {                     \
+        NULL              \
+    }
+
+static void assert_has(const char *text, const char *words)
+{
+    if (strstr(text, words) == NULL) fail_msg("'%s' is not in: %s", words, text);
+}
+
+static void expect(const char *const *answers, const char *const *words, int code, const char *out,
+                   const char *err, const char *heard)
+{
+    struct run it;
+    run(&it, answers, words);
+    if (it.code != code) fail_msg("exit code %d, not %d: %s%s", it.code, code, it.out, it.err);
+    if (out != NULL) assert_string_equal(it.out, out);
+    if (err != NULL) assert_has(it.err, err);
+    if (heard != NULL) assert_has(it.node.heard, heard);
+    run_close(&it);
+}
+
+/* ---- the list ---- */
+
+#define MEMBERS                                                                              \
+    OK("{\"members\":["                                                                      \
+       "{\"name\":\"tea-1\",\"role\":\"voter\",\"state\":\"leader\",\"number\":48213,"       \
+       "\"behind\":0,\"address\":\"10.0.0.11:7000\"},"                                       \
+       "{\"name\":\"tea-2\",\"role\":\"voter\",\"state\":\"away\",\"away_seconds\":41,"      \
+       "\"number\":48190,\"behind\":23,\"address\":\"10.0.0.12:7000\"},"                     \
+       "{\"name\":\"tea-4\",\"role\":\"standby\",\"state\":\"catching_up\",\"number\":null," \
+       "\"behind\":null,\"address\":\"10.0.0.14:7000\"}]}")
+
+static void the_members_are_a_table(void **state)
+{
+    (void)state;
+    expect(ANSWERS(MEMBERS), WORDS("members", "-o", "table"), 0,
+           "NAME   ROLE     STATE        NUMBER  BEHIND  ADDRESS\n"
+           "tea-1  voter    leader        48213       0  10.0.0.11:7000\n"
+           "tea-2  voter    away 41s      48190      23  10.0.0.12:7000\n"
+           "tea-4  standby  catching up       -       -  10.0.0.14:7000\n",
+           NULL, "GET /status HTTP/1.1\r\n");
+}
+
+static void or_json_and_nobody_needs_a_token_to_read_them(void **state)
+{
+    (void)state;
+    expect(ANSWERS(OK("{\"members\":[{\"name\":\"tea-1\",\"role\":\"voter\",\"state\":\"leader\","
+                      "\"number\":null,\"behind\":0,\"address\":\"h:1\"}]}")),
+           WORDS("members", "--secret-file", "gone"), 0,
+           "{\"members\":[{\"name\":\"tea-1\",\"role\":\"voter\",\"state\":\"leader\",\"number\":"
+           "null,\"behind\":0,\"address\":\"h:1\"}]}\n",
+           NULL, NULL);
+}
+
+/* ---- changes ---- */
+
+static void a_member_is_promoted_and_removed(void **state)
+{
+    (void)state;
+    expect(ANSWERS(DONE), WORDS("members", "promote", "tea-4"), 0, "tea-4 is a voter.\n", NULL,
+           "POST /api/cluster/members/tea-4 HTTP/1.1\r\n");
+    expect(ANSWERS(DONE), WORDS("members", "promote", "tea-4"), 0, NULL, NULL,
+           "\r\n\r\n{\"role\":\"voter\"}");
+    expect(ANSWERS(DONE), WORDS("members", "remove", "tea-2"), 0, "tea-2 is no member any more.\n",
+           NULL, "DELETE /api/cluster/members/tea-2 HTTP/1.1\r\n");
+    expect(ANSWERS(DONE), WORDS("members", "remove", "a/../b"), 0, NULL, NULL,
+           "DELETE /api/cluster/members/a%2F..%2Fb HTTP/1.1\r\n");
+}
+
+static void how_a_change_ended_is_the_exit_code(void **state)
+{
+    const char *const *words = WORDS("members", "remove", "tea-2");
+    (void)state;
+    expect(ANSWERS(REFUSED("not_healthy", "Too few would be left.")), words, 1, "",
+           "livetea members: Too few would be left.\n", NULL);
+    expect(ANSWERS("HTTP/1.1 503 No\r\nRetry-After: 1\r\n\r\n{\"error\":\"no_leader\",\"message\":"
+                   "\"There is no leader.\"}"),
+           words, 1, "", "There is no leader. Try again in 1 s.", NULL);
+    expect(ANSWERS("HTTP/1.1 504 No\r\n\r\n{\"error\":\"unknown\",\"message\":\"x\"}"), words, 5,
+           "", "It is not known whether that was done", NULL);
+    expect(ANSWERS(""), words, 5, "", "It is not known whether that was done", NULL);
+    expect(ANSWERS("HTTP/1.1 404 No\r\n\r\n{\"error\":\"not_found\",\"message\":\"x\"}"), words, 1,
+           "", "http.admin_listen", NULL);
+    expect(NOTHING, WORDS("members", "remove", "tea-2", "-n", "127.0.0.1:1"), 4, "", "127.0.0.1:1",
+           NULL);
+}
+
+static void a_node_that_knows_only_the_older_secret_is_shown_that(void **state)
+{
+    struct run it;
+    (void)state;
+    run(&it, ANSWERS(STRANGER, DONE), WORDS("transfer", "tea-3"));
+    assert_int_equal(it.code, 0);
+    assert_string_equal(it.out, "tea-3 leads now.\n");
+    assert_has(it.node.heard, "Bearer new-token\r\n");
+    assert_has(it.node.heard, "Bearer old-token\r\n");
+    assert_has(it.node.heard, "\r\n\r\n{\"to\":\"tea-3\"}");
+    run_close(&it);
+    expect(ANSWERS(STRANGER, STRANGER), WORDS("transfer"), 1, "",
+           "does not believe the secret in FILE", NULL);
+    expect(NOTHING, WORDS("transfer", "--secret-file", "gone"), 2, "", "gone: there is no secret",
+           NULL);
+}
+
+/* ---- add ---- */
+
+#define LEVEL(behind) \
+    OK("{\"members\":[{\"name\":\"tea-4\",\"state\":\"follower\",\"behind\":" behind "}]}")
+
+static void add_waits_until_the_node_asks(void **state)
+{
+    struct run it;
+    (void)state;
+    run(&it, ANSWERS(REFUSED("not_asking", "tea-4 does not ask."), DONE),
+        WORDS("members", "add", "tea-4=10.0.0.14:7000"));
+    assert_int_equal(it.code, 0);
+    assert_string_equal(it.out, "tea-4 is a member, without a vote.\n");
+    assert_has(it.err, "waiting for tea-4 to ask; start it with cluster.join\n");
+    assert_null(strstr(it.err, "does not ask"));
+    assert_has(it.node.heard, "\r\n\r\n{\"name\":\"tea-4\",\"address\":\"10.0.0.14:7000\"}");
+    run_close(&it);
+    expect(ANSWERS(REFUSED("name_used", "There is a tea-4 already.")),
+           WORDS("members", "add", "tea-4=10.0.0.14:7000"), 1, "", "There is a tea-4 already.",
+           NULL);
+}
+
+static void a_new_member_is_promoted_when_it_has_caught_up(void **state)
+{
+    struct run it;
+    (void)state;
+    run(&it,
+        ANSWERS(DONE, LEVEL("12"), LEVEL("0"), REFUSED("not_level", "Not yet."), LEVEL("0"), DONE),
+        WORDS("members", "add", "tea-4=h:1", "--promote"));
+    assert_int_equal(it.code, 0);
+    assert_string_equal(it.out, "tea-4 is a member, without a vote.\ntea-4 is a voter.\n");
+    assert_null(strstr(it.err, "Not yet."));
+    run_close(&it);
+}
+
+static void what_cannot_be_asked_is_not_asked(void **state)
+{
+    const char *const *const bad[] = {
+        WORDS("members", "ad", "tea-4=h:1"),
+        WORDS("members", "add"),
+        WORDS("members", "add", "tea-4"),
+        WORDS("members", "add", "=h:1"),
+        WORDS("members", "add", "tea-4=h:1", "--timeout", "0"),
+        WORDS("members", "add", "tea-4=h:1", "--timeout", "61m"),
+        WORDS("members", "promote"),
+        WORDS("members", "remove", "a", "b"),
+        WORDS("members", "-o", "xml"),
+        WORDS("members", "remove", "a\xff"),
+        WORDS("transfer", "a", "b"),
+        WORDS("transfer", "a-name-that-is-longer-than-32-bytes"),
+        WORDS("drain", "tea-1"),
+        WORDS("drain", "--timeout", "6m"),
+        WORDS("drain", "-n", "127.0.0.1:1,127.0.0.1:2"),
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        expect(NOTHING, bad[i], 2, "", "livetea ", NULL);
+}
+
+/* ---- drain ---- */
+
+static void drain_waits_until_nobody_answers(void **state)
+{
+    const char *drains = "HTTP/1.1 202 Accepted\r\n\r\n{\"draining\":true}";
+    (void)state;
+    expect(ANSWERS(drains, OK("ok\n"), OK("ok\n")), WORDS("drain", "--timeout", "2s"), 0, NULL,
+           NULL, "\r\n\r\n{\"timeout_ms\":2000}");
+    expect(ANSWERS(STRANGER, STRANGER), WORDS("drain"), 1, "", "does not believe", NULL);
+    expect(ANSWERS(""), WORDS("drain"), 5, "", "not known", NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_members_are_a_table),
+        cmocka_unit_test(or_json_and_nobody_needs_a_token_to_read_them),
+        cmocka_unit_test(a_member_is_promoted_and_removed),
+        cmocka_unit_test(how_a_change_ended_is_the_exit_code),
+        cmocka_unit_test(a_node_that_knows_only_the_older_secret_is_shown_that),
+        cmocka_unit_test(add_waits_until_the_node_asks),
+        cmocka_unit_test(a_new_member_is_promoted_when_it_has_caught_up),
+        cmocka_unit_test(what_cannot_be_asked_is_not_asked),
+        cmocka_unit_test(drain_waits_until_nobody_answers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
