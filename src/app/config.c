@@ -406,21 +406,37 @@ static const char *read_options(struct load *load, const struct config_input *in
 
 /* ---- what is derived, and what must fit ---- */
 
-static void derive_name(struct load *load)
+enum { HOST_NAME_SIZE = 256 };
+
+/* The host's name up to its first dot, in lower case. */
+static const char *host_name(char host[HOST_NAME_SIZE])
 {
-    struct config *config = load->config;
-    char host[256] = "";
-    if (config->node.name[0] != '\0') return;
-    gethostname(host, sizeof host - 1);
-    struct slice name = slice_first(slice_from(host), slice_find(slice_from(host), '.'));
+    memset(host, 0, HOST_NAME_SIZE);
+    gethostname(host, HOST_NAME_SIZE - 1);
+    host[slice_find(slice_from(host), '.')] = '\0';
     for (char *c = host; *c != '\0'; c++) {
         if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
     }
+    return host;
+}
+
+bool config_host_name(char name[NODE_NAME_MAX + 1])
+{
+    char host[HOST_NAME_SIZE];
     int place = settings_find(slice_of("node"), slice_of("name"));
-    if (name.len > 0 && setting_set(config, &settings[place], name) == NULL) return;
+    struct slice text = slice_from(host_name(host));
+    if (text.len == 0 || settings[place].check(text) != NULL) return false;
+    memcpy(name, text.at, text.len + 1);
+    return true;
+}
+
+static void derive_name(struct load *load)
+{
+    char host[HOST_NAME_SIZE];
+    if (load->config->node.name[0] != '\0' || config_host_name(load->config->node.name)) return;
     buf_printf(load->errors,
-               "[node] name: this host's name '%.*s' cannot be a node's name, so it must be set\n",
-               (int)name.len, host);
+               "[node] name: this host's name '%s' cannot be a node's name, so it must be set\n",
+               host_name(host));
 }
 
 static void derive_paths(struct load *load, char *const *environment)

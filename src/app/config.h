@@ -101,6 +101,9 @@ struct config {
 int config_load(struct config *config, const struct config_input *input, struct buf *errors,
                 struct buf *warnings);
 
+/* The name of a node of which nothing is said: that of the host. False when it cannot be one. */
+bool config_host_name(char name[NODE_NAME_MAX + 1]);
+
 /* For SIGHUP: the log level as options, environment and file have it now. 0 or ERR_CONFIG with the
  * first thing that is wrong. */
 int config_log_level_now(const struct config *config, int *level, struct errmsg *errmsg);

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -71,4 +72,50 @@ void clock_add_rfc3339(struct buf *buf, int64_t wall_ms, int with_ms)
     int ms = (int)(wall_ms % 1000);
     if (with_ms) buf_printf(buf, ".%03d", ms < 0 ? ms + 1000 : ms);
     buf_add_char(buf, 'Z');
+}
+
+/* The digits of a text at the places of 'd' in `form`, whose other bytes must be the same. */
+static bool take_digits(struct slice text, const char *form, int *values, size_t values_count)
+{
+    size_t at = 0;
+    if (text.len != strlen(form)) return false;
+    for (size_t i = 0; i < values_count; i++)
+        values[i] = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        bool is_digit = form[i] == 'd' && c >= '0' && c <= '9';
+        if (!is_digit && c != form[i]) return false;
+        if (is_digit)
+            values[at] = 10 * values[at] + (c - '0');
+        else if (form[i] != 'd')
+            at++;
+    }
+    return true;
+}
+
+/* Days since 1970 of a day that may not exist. */
+static int64_t days_of(int year, int month, int day)
+{
+    int64_t y = month <= 2 ? year - 1 : year;
+    int64_t era = y / 400; /* years are not negative here */
+    int64_t year_of_era = y - era * 400;
+    int64_t march_month = month > 2 ? month - 3 : month + 9;
+    int64_t day_of_year = (153 * march_month + 2) / 5 + day - 1;
+    return era * DAYS_PER_ERA + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 +
+           day_of_year - 719468;
+}
+
+bool clock_parse_rfc3339(struct slice text, int64_t *wall_ms)
+{
+    int v[8] = {0};
+    if (!take_digits(text, "dddd-dd-ddTdd:dd:dd.dddZ", v, 8)) {
+        if (!take_digits(text, "dddd-dd-ddTdd:dd:ddZ", v, 8)) return false;
+        v[6] = 0;
+    }
+    if (v[0] < 1970 || v[1] < 1 || v[1] > 12 || v[3] > 23 || v[4] > 59 || v[5] > 59) return false;
+    int64_t days = days_of(v[0], v[1], v[2]);
+    *wall_ms = ((days * 24 + v[3]) * 60 + v[4]) * 60000 + v[5] * 1000 + v[6];
+    /* Is there such a day? */
+    struct civil civil = clock_civil(*wall_ms);
+    return civil.year == v[0] && civil.month == v[1] && civil.day == v[2];
 }

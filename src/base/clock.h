@@ -4,6 +4,7 @@
  * new message and for logs, nothing else. Any thread.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 struct buf;
@@ -14,6 +15,10 @@ int64_t clock_wall_ms(void); /* since 1970, UTC */
 
 /* Appends RFC 3339 in UTC, "2026-11-23T08:32:51.204Z" or without the milliseconds. */
 void clock_add_rfc3339(struct buf *buf, int64_t wall_ms, int with_ms);
+
+/* The other way, for exactly that form, with or without milliseconds, from 1970 on. Pure. */
+struct slice;
+bool clock_parse_rfc3339(struct slice text, int64_t *wall_ms);
 
 /* A day and a time of the proleptic Gregorian calendar, no time zone. */
 struct civil {

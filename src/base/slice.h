@@ -97,3 +97,24 @@ static inline bool slice_to_u64(struct slice a, uint64_t *value)
     *value = sum;
     return true;
 }
+
+static inline int slice_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return -1;
+}
+
+/* Exactly 2 * size digits of lower case hexadecimal, as buf_add_hex writes them. */
+static inline bool slice_to_bytes(struct slice a, void *bytes, size_t size)
+{
+    uint8_t *out = (uint8_t *)bytes;
+    if (a.len != 2 * size) return false;
+    for (size_t i = 0; i < size; i++) {
+        int high = slice_hex_digit(a.at[2 * i]);
+        int low = slice_hex_digit(a.at[2 * i + 1]);
+        if (high < 0 || low < 0) return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}

@@ -29,29 +29,10 @@ void data_dir_path(const struct data_dir *dir, const char *name, char *out, size
 
 /* ---- VERSION ---- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-}
-
-static bool parse_hex(struct slice text, uint8_t *out, size_t size)
-{
-    if (text.len != 2 * size) return false;
-    for (size_t i = 0; i < size; i++) {
-        int high = hex_digit(text.at[2 * i]);
-        int low = hex_digit(text.at[2 * i + 1]);
-        if (high < 0 || low < 0) return false;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 static bool parse_id(struct slice text, uint64_t *id)
 {
     uint8_t bytes[8];
-    if (!parse_hex(text, bytes, sizeof bytes)) return false;
+    if (!slice_to_bytes(text, bytes, sizeof bytes)) return false;
     *id = 0;
     for (size_t i = 0; i < sizeof bytes; i++)
         *id = *id << 8 | bytes[i];
@@ -96,7 +77,7 @@ static unsigned parse_line(struct slice line, struct data_dir *dir, uint64_t *fo
     if (slice_is(key, "format")) return slice_to_u64(value, format) ? SEEN_FORMAT : 0;
     if (slice_is(key, "node")) return parse_node(value, dir) ? SEEN_NODE : 0;
     if (slice_is(key, "id")) return parse_id(value, &dir->raft_id) ? SEEN_ID : 0;
-    if (slice_is(key, "cluster")) return parse_hex(value, dir->cluster, 16) ? SEEN_CLUSTER : 0;
+    if (slice_is(key, "cluster")) return slice_to_bytes(value, dir->cluster, 16) ? SEEN_CLUSTER : 0;
     if (slice_is(key, "state")) return parse_state(value, &dir->state) ? SEEN_STATE : 0;
     if (slice_is(key, "joined")) return slice_to_u64(value, &dir->joined) ? SEEN_JOINED : 0;
     *known = false;

@@ -1,0 +1,29 @@
+/* The commands for the files of a stopped node: verify, restore, import, recover; and what they share.
+ *
+ * They hold the directory's LOCK while they work, so none runs beside a node. Exit: 0 done, 1 failed
+ * or refused (the disk, a node that runs, a directory that is not empty), 2 a bad option, 3 data not
+ * usable. A sentence on standard error says what is wrong and what to do.
+ */
+#pragma once
+#include "cli/cli.h"
+
+extern const struct cli_command verify_command, restore_command, import_command, recover_command;
+
+enum { DATA_NOT_USABLE = 3 };
+
+struct data_options {
+    const char *file; /* NULL: none was given */
+    const char *data_dir, *node_name;
+    bool rebuild, yes;
+};
+
+/* Reads them, those that the command's table has, and with `wants_file` a word. 0 or CLI_USAGE, told. */
+int data_options_read(const struct cli *cli, const struct cli_command *command, bool wants_file,
+                      int argc, char *const *argv, struct data_options *options);
+/* The exit code for an ERR_ code. */
+int data_exit(int rv);
+/* "livetea COMMAND: sentence" on err. Returns `code`. */
+int data_failed(const struct cli *cli, const struct cli_command *command, int code,
+                const struct errmsg *errmsg);
+/* What to do with a directory made by restore, import or recover. */
+void data_tell_start(const struct cli *cli, const char *data_dir, const char *node);
