@@ -16,7 +16,7 @@
 #include "base/limits.h"
 
 enum { BEAT_EVERY_MS = 250, BEAT_AWAY_MS = 1000 };
-enum { BEAT_READY = 1, BEAT_CATCHING_UP = 2 }; /* flags */
+enum { BEAT_READY = 1, BEAT_CATCHING_UP = 2, BEAT_DISK_FULL = 4 }; /* flags */
 
 struct beat { /* a node about itself */
     uint64_t number, applied_index, term, leader;

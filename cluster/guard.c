@@ -10,7 +10,7 @@
 #include "base/mem.h"
 
 enum {
-    GAP_PATIENCE = 5, /* election timeouts */
+    UNFIT_PATIENCE = 5, /* election timeouts */
     WATCHDOG_MS = 10 * 1000,
     APPEND_ENTRIES_VERSION = 0 /* of the message that we make ourselves */
 };
@@ -52,10 +52,16 @@ static void look_at_readiness(struct guard *guard)
     if (raft_last_applied(raft) >= guard->ready_at) guard->ready_term = raft->current_term;
 }
 
+/* To lead. */
+static bool is_unfit(const struct guard *guard)
+{
+    return guard->has_gap || guard->is_disk_full;
+}
+
 static bool is_ready(const struct guard *guard)
 {
     const struct raft *raft = guard->raft;
-    return !guard->has_gap && raft->state == RAFT_LEADER &&
+    return !is_unfit(guard) && raft->state == RAFT_LEADER &&
            guard->ready_term == raft->current_term && raft_transferee(raft) == 0;
 }
 
@@ -160,7 +166,7 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
         }
         /* A heartbeat has no entries and still passes: it keeps us from standing for election. */
         bool is_full = (guard->has_gap && guard->gap_bytes > GAP_BYTES_MAX) ||
-                       guard->lag_bytes > STORE_LAG_BYTES_MAX;
+                       guard->lag_bytes > STORE_LAG_BYTES_MAX || guard->is_disk_full;
         if (is_full && entries->n_entries > 0) {
             drop_entries(guard, entries);
             return false;
@@ -175,7 +181,7 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
             return false;
         }
     }
-    if (message->type == RAFT_TIMEOUT_NOW && guard->has_gap) {
+    if (message->type == RAFT_TIMEOUT_NOW && is_unfit(guard)) {
         guard->dropped++;
         return false;
     }
@@ -213,12 +219,12 @@ static void note_sent(struct guard *guard, const struct raft_message *message)
     follower->sent_at = guard->real.time(guard->raft->io);
 }
 
-/* A node with a gap must be ticked like any other: a follower that is not goes on believing in a
- * dead leader and refuses its vote to everybody. So it may stand, and is not heard. */
+/* An unfit node must be ticked like any other: a follower that is not goes on believing in a dead
+ * leader and refuses its vote to everybody. So it may stand, and is not heard. */
 static bool holds_back(struct guard *guard, const struct raft_message *message)
 {
-    if (message->type != RAFT_REQUEST_VOTE || !guard->has_gap) return false;
-    raft_time patience = (raft_time)GAP_PATIENCE * guard->raft->election_timeout;
+    if (message->type != RAFT_REQUEST_VOTE || !is_unfit(guard)) return false;
+    raft_time patience = (raft_time)UNFIT_PATIENCE * guard->raft->election_timeout;
     return guard->real.time(guard->raft->io) - guard->heard < patience;
 }
 
@@ -305,6 +311,108 @@ static bool was_passed_over(struct guard *guard, const struct guard_follower *fo
     return follower->sent_at != guard->real.time(guard->raft->io);
 }
 
+/* ---- snapshots ---- */
+
+struct guard_put {
+    struct raft_io_snapshot_put request;
+    struct guard *guard;
+    struct raft_io_snapshot_put *original;
+    raft_io_snapshot_put_cb on_put;
+    const struct raft_snapshot *snapshot; /* raft's; lives until on_put */
+    unsigned trailing; /* entries kept behind it; 0: it was installed, is not ours */
+    uint64_t spent_ns; /* of raft's thread */
+};
+
+static void count_snapshot(struct guard *guard, const struct guard_put *put)
+{
+    uint64_t took_us = put->spent_ns / 1000;
+    guard->snapshots++;
+    if (took_us > guard->snapshot_us_max) guard->snapshot_us_max = took_us;
+    if (guard->handler.on_snapshot == NULL) return;
+    guard->handler.on_snapshot(guard->handler.owner, put->snapshot->index, guard->manifest,
+                               took_us);
+}
+
+static void on_put(struct raft_io_snapshot_put *request, int status)
+{
+    struct guard_put *put = request->data;
+    struct guard *guard = put->guard;
+    if (status == RAFT_NOSPACE) { /* raft would forget it */
+        guard->held = put;
+        return;
+    }
+    if (status != 0 && status != RAFT_CANCELED) {
+        fatal(guard, "the snapshot could not be written", status);
+    }
+    if (status == 0 && put->trailing > 0) count_snapshot(guard, put);
+    struct raft_io_snapshot_put *original = put->original;
+    raft_io_snapshot_put_cb done = put->on_put;
+    mem_free(put);
+    done(original, status);
+}
+
+static int put_now(struct guard_put *put)
+{
+    struct guard *guard = put->guard;
+    uint64_t from_ns = clock_ns();
+    int rv = guard->real.snapshot_put(guard->raft->io, put->trailing, &put->request, put->snapshot,
+                                      on_put);
+    put->spent_ns += clock_ns() - from_ns;
+    return rv;
+}
+
+/* One that was installed waits for no store: the events of it are missing here anyway. */
+static bool waits_for_store(const struct guard *guard, const struct guard_put *put)
+{
+    return put->trailing > 0 && guard->durable < guard->manifest;
+}
+
+static int do_snapshot_put(struct raft_io *io, unsigned trailing,
+                           struct raft_io_snapshot_put *request,
+                           const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb done)
+{
+    struct guard *guard = guard_of(io);
+    struct guard_put *put = mem_new(sizeof *put);
+    *put = (struct guard_put){.guard = guard,
+                              .original = request,
+                              .on_put = done,
+                              .snapshot = snapshot,
+                              .trailing = trailing,
+                              .spent_ns = clock_ns() - guard->manifest_ns};
+    put->request.data = put;
+    request->cb = done;
+    if (waits_for_store(guard, put)) {
+        assert(guard->held == NULL); /* raft takes one at a time */
+        guard->held = put;
+        return 0;
+    }
+    int rv = put_now(put);
+    if (rv != 0) mem_free(put);
+    return rv;
+}
+
+static void release_held(struct guard *guard)
+{
+    struct guard_put *put = guard->held;
+    if (put == NULL || waits_for_store(guard, put)) return;
+    guard->held = NULL;
+    int rv = put_now(put);
+    /* raft was told that it is on its way. */
+    if (rv != 0) fatal(guard, "the snapshot could not be written", rv);
+}
+
+void guard_manifest(struct guard *guard, uint64_t number)
+{
+    guard->manifest = number;
+    guard->manifest_ns = clock_ns();
+}
+
+void guard_durable(struct guard *guard, uint64_t number)
+{
+    guard->durable = number;
+    release_held(guard);
+}
+
 /* ---- time ---- */
 
 static void on_barrier(struct raft_barrier *barrier, int status)
@@ -374,6 +482,7 @@ static void on_tick(struct raft_io *io)
     settle(guard);
     if (guard->raft->legacy.closing) return;
     send_heartbeats(guard, was_passed_over);
+    release_held(guard);
     watch(guard);
 }
 
@@ -447,75 +556,6 @@ static int do_set_vote(struct raft_io *io, raft_id id)
     return rv;
 }
 
-/* ---- snapshots ---- */
-
-struct guard_put {
-    struct raft_io_snapshot_put request;
-    struct guard *guard;
-    struct raft_io_snapshot_put *original;
-    raft_io_snapshot_put_cb on_put;
-    const struct raft_snapshot *snapshot; /* raft's; lives until on_put */
-    unsigned trailing;
-};
-
-static void on_put(struct raft_io_snapshot_put *request, int status)
-{
-    struct guard_put put = *(struct guard_put *)request->data;
-    mem_free(request->data);
-    if (status != 0 && status != RAFT_CANCELED) {
-        fatal(put.guard, "the snapshot could not be written", status);
-    }
-    put.on_put(put.original, status);
-}
-
-static int put_now(struct guard_put *put)
-{
-    struct guard *guard = put->guard;
-    return guard->real.snapshot_put(guard->raft->io, put->trailing, &put->request, put->snapshot,
-                                    on_put);
-}
-
-static int do_snapshot_put(struct raft_io *io, unsigned trailing,
-                           struct raft_io_snapshot_put *request,
-                           const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb done)
-{
-    struct guard *guard = guard_of(io);
-    struct guard_put *put = mem_new(sizeof *put);
-    *put = (struct guard_put){.guard = guard,
-                              .original = request,
-                              .on_put = done,
-                              .snapshot = snapshot,
-                              .trailing = trailing};
-    put->request.data = put;
-    request->cb = done;
-    /* One that was installed has no trailing entries, and passes. */
-    bool is_ours = trailing > 0;
-    if (is_ours && guard->durable < guard->manifest) {
-        assert(guard->held == NULL); /* raft takes one at a time */
-        guard->held = put;
-        return 0;
-    }
-    int rv = put_now(put);
-    if (rv != 0) mem_free(put);
-    return rv;
-}
-
-void guard_manifest(struct guard *guard, uint64_t number)
-{
-    guard->manifest = number;
-}
-
-void guard_durable(struct guard *guard, uint64_t number)
-{
-    struct guard_put *put = guard->held;
-    guard->durable = number;
-    if (put == NULL || guard->durable < guard->manifest) return;
-    guard->held = NULL;
-    int rv = put_now(put);
-    /* raft was told that it is on its way. */
-    if (rv != 0) fatal(guard, "the snapshot could not be written", rv);
-}
-
 void guard_gap(struct guard *guard, bool has_gap, size_t bytes)
 {
     guard->has_gap = has_gap;
@@ -526,6 +566,12 @@ void guard_gap(struct guard *guard, bool has_gap, size_t bytes)
 void guard_lag(struct guard *guard, size_t bytes)
 {
     guard->lag_bytes = bytes;
+}
+
+void guard_disk_full(struct guard *guard, bool is_full)
+{
+    guard->is_disk_full = is_full;
+    if (guard->tick != NULL) after_step(guard);
 }
 
 static void do_close(struct raft_io *io, raft_io_close_cb on_closed)

@@ -25,11 +25,12 @@
  * And it does what our own design asks for:
  *
  *   ready      a leader takes commands when everything of earlier terms is applied
- *   held       our own snapshot is written only when the event store is durable up to its number
- *   gap        a node whose history lacks events below its log asks for no votes before five election
- *              timeouts without a leader, declines to be handed leadership, and takes no entries when
- *              too much waits for the missing ones
- *              (the machine makes no snapshots yet: until then held and gap only happen in tests)
+ *   held       our own snapshot is written only when the event store is durable up to its number; and
+ *              one that finds no space is tried again at each tick
+ *   unfit      a node whose history lacks events below its log (a gap), or whose disk is full, asks for
+ *              no votes before five election timeouts without a leader, and declines to be handed
+ *              leadership. It takes no entries: with a gap, when too much waits for the missing events;
+ *              with a full disk, none at all, for what raft cannot write it keeps in memory
  *   prompt     nobody waits for a heartbeat: see below
  *
  * A lone message in a quiet room would wait for the library's clock, the heartbeat, two times over: for
@@ -68,6 +69,9 @@ struct guard_handler {
     void (*on_fatal)(void *owner, const char *what, int status);
     /* State, term, leader or readiness may differ now. Raft's thread. May be NULL. */
     void (*on_change)(void *owner);
+    /* A snapshot of ours is on the disk: its manifest's number, and how long raft's thread was busy with
+     * it. May be NULL. */
+    void (*on_snapshot)(void *owner, raft_index index, uint64_t number, uint64_t took_us);
 };
 
 struct guard_picture { /* of what on_change tells */
@@ -97,13 +101,17 @@ struct guard {
     raft_term ready_term;   /* the term in which it is all applied */
     raft_term barrier_term; /* as leader: our barrier was appended in this term */
 
-    struct guard_put *held; /* our snapshot that waits for the store, or NULL */
-    uint64_t manifest;      /* event number in the manifest that fsm->snapshot returned */
+    struct guard_put *held; /* a snapshot that waits for the store or for space, or NULL */
+    uint64_t manifest;      /* event number in the manifest that fsm->snapshot returned, */
+    uint64_t manifest_ns;   /* and when it was asked for */
     uint64_t durable;       /* the store is on disk up to this number */
+    uint64_t snapshots,
+        snapshot_us_max; /* of ours: written, and the longest time on raft's thread */
 
     bool has_gap;     /* events are missing below the log, */
     size_t gap_bytes; /* and so many bytes of entries wait behind the gap */
     size_t lag_bytes; /* of events that are applied and wait for the event store's disk */
+    bool is_disk_full;
 
     raft_time heard;      /* raft_io's clock when a leader last spoke, or we led */
     raft_id heard_from;   /* who that was, */
@@ -133,7 +141,7 @@ bool guard_ready(struct guard *guard);
 /* End of a turn of the loop. */
 void guard_tell_commit(struct guard *guard);
 
-/* The number in the manifest that fsm->snapshot is about to return. */
+/* fsm->snapshot was called, and is about to return a manifest of this number. */
 void guard_manifest(struct guard *guard, uint64_t number);
 /* The event store is on disk up to this number. */
 void guard_durable(struct guard *guard, uint64_t number);
@@ -143,6 +151,9 @@ void guard_gap(struct guard *guard, bool has_gap, size_t bytes);
 /* So many bytes of events wait for the store's disk. Beyond STORE_LAG_BYTES_MAX no entries are taken:
  * the others go on, and memory has an end. */
 void guard_lag(struct guard *guard, size_t bytes);
+
+/* There is no room for entries, or there is again. */
+void guard_disk_full(struct guard *guard, bool is_full);
 
 /* The term of the log's entry at `index`, 0 if it is not known (any more). */
 raft_term guard_term_at(const struct raft *raft, raft_index index);

@@ -38,6 +38,15 @@ const char *node_name_of(const struct node *node, uint64_t id)
     return "";
 }
 
+void node_fatal_data(struct node *node, const char *sentence)
+{
+    char rejoin[REJOIN_WORDS_MAX];
+    char text[2 * REJOIN_WORDS_MAX];
+    data_dir_rejoin_words(node->options.dir, node->options.advertise, rejoin);
+    snprintf(text, sizeof text, "%s. %s", sentence, rejoin);
+    node_fatal(node, 3, text);
+}
+
 void node_event(struct node *node, enum cluster_event_kind kind, uint64_t peer, uint64_t took_ms)
 {
     struct cluster_event event = {.at_ms = clock_wall_ms(), .kind = kind, .took_ms = took_ms};
@@ -75,10 +84,12 @@ void node_settle(struct node *node)
     forward_flush(node->forward, has_leader, now_ms);
     barrier_flush(node->barrier, has_leader, now_ms);
     /* Raft's own entries (a barrier) are applied without a word to the machine. */
-    barrier_applied(node->barrier, node->raft.last_applied);
+    machine_drain(&node->machine);
+    barrier_applied(node->barrier, machine_decided(&node->machine));
     if (!node->is_leading) return;
     if (guard_ready(&node->guard)) {
-        if (!node_lags(node)) propose_pump(node->propose, now_ms, clock_wall_ms());
+        if (!node_lags(node) && !node_begins_log(node))
+            propose_pump(node->propose, now_ms, clock_wall_ms());
         barrier_pump(node->barrier, has_passed, node->propose);
     }
     guard_tell_commit(&node->guard);
@@ -110,7 +121,7 @@ static void on_transferred(struct raft_transfer *transfer)
     node_event(node, CLUSTER_TRANSFERRED, leader, 0);
 }
 
-static int begin_transfer(struct node *node, raft_id to)
+int node_begin_transfer(struct node *node, raft_id to)
 {
     if (node->is_transferring) return ERR_BUSY;
     node->transfer.data = node;
@@ -192,7 +203,7 @@ static void look_at_store(struct node *node, uint64_t now_ms)
     if (is_stuck && !node->is_store_stuck) {
         log_error("the event store does not move", "waiting_mib=%zu silent_ms=%" PRIu64,
                   node->guard.lag_bytes >> 20, now_ms - node->durable_ms);
-        if (node->is_leading) begin_transfer(node, 0);
+        if (node->is_leading) node_begin_transfer(node, 0);
     }
     node->is_store_stuck = is_stuck;
 }
@@ -215,6 +226,7 @@ static void tick_running(struct node *node, uint64_t now_ms)
     look_for_silence(node, now_ms);
     look_whether_level(node);
     look_at_store(node, now_ms);
+    node_gap_tick(node, now_ms);
     if (now_ms - node->beat_ms < BEAT_EVERY_MS) return;
     node->beat_ms = now_ms;
     node_beat(node);
@@ -383,6 +395,10 @@ static int check_options(const struct node_options *options, struct errmsg *errm
         errmsg_set(errmsg, "the cluster's secret is empty");
         return ERR_CONFIG;
     }
+    if (options->keep_log == 0) {
+        errmsg_set(errmsg, "store.keep_log must not be 0");
+        return ERR_CONFIG;
+    }
     if (options->heartbeat_ms == 0 || options->heartbeat_ms >= options->election_timeout_ms) {
         errmsg_set(errmsg,
                    "cluster.heartbeat (%u ms) must be less than cluster.election_timeout (%u ms)",
@@ -485,7 +501,7 @@ void node_stop(struct node *node, void (*on_stopped)(void *owner), void *owner)
     }
     node->phase = NODE_HANDING_OVER;
     node->handed_over_ms = clock_ms();
-    if (node->is_leading && (node->is_transferring || begin_transfer(node, 0) == 0)) {
+    if (node->is_leading && (node->is_transferring || node_begin_transfer(node, 0) == 0)) {
         node->is_stepping_down = true;
     }
     /* on_tick goes on. */
@@ -527,25 +543,6 @@ void node_set_browsers(struct node *node, uint64_t browsers, uint64_t disk_bytes
     node->disk_bytes = disk_bytes;
 }
 
-void node_disk(struct node *node, uint64_t free_bytes)
-{
-    if (node->phase != NODE_RUNNING) return;
-    if (free_bytes < DISK_FREE_MIN) {
-        char sentence[512];
-        snprintf(sentence, sizeof sentence, "the disk of %s is full: %" PRIu64 " MiB are left",
-                 node->options.dir->path, free_bytes >> 20);
-        node_fatal(node, 1, sentence);
-    }
-    bool is_low = free_bytes < DISK_FREE_LOW;
-    if (is_low && !node->is_disk_low) {
-        log_error("disk nearly full", "path=%s free_mib=%" PRIu64, node->options.dir->path,
-                  free_bytes >> 20);
-    }
-    /* Once: the others may have no more room than we. */
-    if (is_low && !node->is_disk_low && node->is_leading) begin_transfer(node, 0);
-    node->is_disk_low = is_low;
-}
-
 struct presence *node_presence(struct node *node)
 {
     return node->presence;
@@ -554,11 +551,11 @@ struct presence *node_presence(struct node *node)
 int node_transfer(struct node *node, const char *name)
 {
     if (node->phase != NODE_RUNNING || !node->is_leading) return ERR_DENIED;
-    if (name == NULL) return begin_transfer(node, 0);
+    if (name == NULL) return node_begin_transfer(node, 0);
     if (strcmp(name, node->options.name) == 0) return ERR_DENIED;
     for (size_t i = 0; i < node->beats.count; i++) {
         const struct neighbour *neighbour = &node->beats.neighbours[i];
-        if (strcmp(neighbour->name, name) == 0) return begin_transfer(node, neighbour->id);
+        if (strcmp(neighbour->name, name) == 0) return node_begin_transfer(node, neighbour->id);
     }
     return ERR_NOT_FOUND;
 }

@@ -44,11 +44,12 @@ static struct beat my_beat(const struct node *node)
                         .disk_bytes = node->disk_bytes,
                         .uptime_ms = clock_ms() - node->started_ms};
     if (node->raft_is_open) {
-        beat.applied_index = node->raft.last_applied;
+        beat.applied_index = machine_decided(&node->machine);
         beat.term = raft_current_term(&node->raft);
         beat.leader = node->leader;
         beat.state = (uint8_t)node->raft.state;
         if (node->guard.has_gap) beat.flags |= BEAT_CATCHING_UP;
+        if (node->guard.is_disk_full) beat.flags |= BEAT_DISK_FULL;
         if (node->was_level) beat.flags |= BEAT_READY;
     }
     snprintf(beat.version, sizeof beat.version, "%s", node->options.version);
@@ -71,14 +72,22 @@ static int on_beat(struct node *node, const struct rpc_frame *frame)
 {
     struct neighbour *neighbour = beats_find(&node->beats, frame->peer);
     if (neighbour == NULL) return 0;
+    uint8_t before = neighbour->last.flags;
     int rv = beat_decode(neighbour, frame->body, clock_ns());
-    if (rv == 0 && neighbour->is_away) {
+    if (rv != 0) return rv;
+    bool is_back = neighbour->is_away;
+    bool is_other = ((before ^ neighbour->last.flags) & BEAT_CATCHING_UP) != 0;
+    if (is_back) {
         neighbour->is_away = false;
         log_info("node back", "node=%s", neighbour->name);
         node_event(node, CLUSTER_BACK, neighbour->id, 0);
-        node->options.handler.on_change(node->options.handler.owner);
     }
-    return rv;
+    if (is_other) {
+        bool is_behind = (neighbour->last.flags & BEAT_CATCHING_UP) != 0;
+        node_event(node, is_behind ? CLUSTER_CATCHING_UP : CLUSTER_CAUGHT_UP, neighbour->id, 0);
+    }
+    if (is_back || is_other) node->options.handler.on_change(node->options.handler.owner);
+    return 0;
 }
 
 void node_presence_tell(struct node *node)
@@ -185,7 +194,7 @@ void node_reply_barrier(void *owner, uint64_t to, uint64_t id)
     struct node *node = owner;
     uint64_t index = node->raft.last_applied;
     if (to == node->id) {
-        barrier_replied(node->barrier, id, index, index);
+        barrier_replied(node->barrier, id, index, machine_decided(&node->machine));
         return;
     }
     buf_reset(&node->scratch);
@@ -209,7 +218,7 @@ static int on_barrier_reply(struct node *node, const struct rpc_frame *frame)
     uint64_t index = wire_get_u64(&wire);
     if (wire.failed) return ERR_FORMAT;
     if (node->raft_is_open) {
-        barrier_replied(node->barrier, frame->id, index, node->raft.last_applied);
+        barrier_replied(node->barrier, frame->id, index, machine_decided(&node->machine));
     }
     return 0;
 }

@@ -21,10 +21,7 @@ enum {
     DISK_RETRY_MS = 500, /* a full disk: prepare the next segment again */
     INSTALL_TIMEOUT_MS = 5000,
     /* An entry is up to 256 KiB; this is how many one message may hold. */
-    INFLIGHT_ENTRIES = 256,
-    /* Snapshots come with the manifest; until then the log is kept whole. */
-    SNAPSHOT_NEVER = 0x7fffffff,
-    SNAPSHOT_TRAILING = 8192
+    INFLIGHT_ENTRIES = 256
 };
 
 struct in_flight { /* lives until raft's callback, whoever still waits for it */
@@ -45,6 +42,13 @@ static void on_guard_fatal(void *owner, const char *what, int status)
     node->options.handler.on_fatal(node->options.handler.owner, 1, sentence);
 }
 
+static void on_snapshot(void *owner, raft_index index, uint64_t number, uint64_t took_us)
+{
+    (void)owner;
+    log_info("snapshot", "index=%" PRIu64 " number=%" PRIu64 " took_us=%" PRIu64, (uint64_t)index,
+             number, took_us);
+}
+
 static void stop_leading(struct node *node)
 {
     node->is_leading = false;
@@ -52,6 +56,7 @@ static void stop_leading(struct node *node)
     node->entry = NULL;
     propose_drop(node->propose);
     node->fence = NULL;
+    node->base = NULL;
     barrier_committed(node->barrier, false);
 }
 
@@ -110,9 +115,35 @@ static void on_entry(void *owner, uint64_t index)
     barrier_applied(node->barrier, index);
 }
 
+static void on_manifest(void *owner, const struct manifest *manifest)
+{
+    struct node *node = owner;
+    guard_manifest(&node->guard, manifest->number);
+}
+
+/* Of an event in the store: for a manifest that is behind it, at start. */
+static int digest_at(void *owner, uint64_t number, struct digest *digest)
+{
+    struct node *node = owner;
+    struct event_reader *reader;
+    struct event_meta meta;
+    struct message_sent event;
+    int rv = event_reader_open(&reader, node->options.store, NULL);
+    if (rv != 0) return rv;
+    rv = event_reader_begin(reader, &meta);
+    if (rv == 0) {
+        rv = event_reader_get(reader, number, &event, NULL);
+        if (rv == 0) *digest = event.digest;
+        event_reader_end(reader);
+    }
+    event_reader_close(reader);
+    return rv;
+}
+
 static void on_machine_fatal(void *owner, int exit_code, const char *sentence)
 {
-    node_fatal(owner, exit_code, sentence);
+    (void)exit_code; /* it knows of one reason only */
+    node_fatal_data(owner, sentence);
 }
 
 /* ---- proposing ---- */
@@ -181,6 +212,43 @@ bool node_append_barrier(void *owner)
     return true;
 }
 
+/* ---- a log that begins behind a history ---- */
+
+static void on_base(struct raft_apply *apply, int status, void *result)
+{
+    struct in_flight *base = (struct in_flight *)apply;
+    struct node *node = base->node;
+    (void)status; /* not in the log: tried again at the next turn */
+    (void)result;
+    if (node->base == base) node->base = NULL;
+    mem_free(base);
+}
+
+bool node_begins_log(struct node *node)
+{
+    const struct chat *chat = node->options.chat;
+    if (chat->number == 0 || chat->index > 0) return false;
+    if (node->base != NULL) return true;
+    struct raft_buffer buffer = {.base = raft_malloc(MANIFEST_SIZE), .len = MANIFEST_SIZE};
+    if (buffer.base == NULL) {
+        node_fatal(node, 1, "out of memory");
+        return true;
+    }
+    machine_base_entry(&node->machine, buffer.base);
+    struct in_flight *base = mem_new(sizeof *base);
+    base->node = node;
+    int rv = raft_apply(&node->raft, &base->apply, &buffer, 1, on_base);
+    if (rv == 0) {
+        node->base = base;
+        log_info("the log begins behind a history", "number=%" PRIu64, chat->number);
+        return true;
+    }
+    if (rv != RAFT_NOTLEADER && rv != RAFT_NOSPACE) on_guard_fatal(node, "raft_apply", rv);
+    raft_free(buffer.base);
+    mem_free(base);
+    return true;
+}
+
 /* ---- opening ---- */
 
 static void raft_fatal(struct node *node, const char *what, int rv)
@@ -220,12 +288,17 @@ static void bootstrap(struct node *node)
 
 static void open_raft(struct node *node, const char *path)
 {
-    const struct guard_handler guard_handler = {
-        .owner = node, .on_fatal = on_guard_fatal, .on_change = on_guard_change};
+    const struct guard_handler guard_handler = {.owner = node,
+                                                .on_fatal = on_guard_fatal,
+                                                .on_change = on_guard_change,
+                                                .on_snapshot = on_snapshot};
     const struct machine_handler machine_handler = {.owner = node,
                                                     .on_event = on_event,
                                                     .on_outcome = on_outcome,
                                                     .on_entry = on_entry,
+                                                    .on_gap = node_gap_changed,
+                                                    .on_manifest = on_manifest,
+                                                    .digest_at = digest_at,
                                                     .on_fatal = on_machine_fatal};
     machine_init(&node->machine, &node->raft, node->options.chat, node->options.dir->cluster,
                  node->options.meta.index, &machine_handler);
@@ -240,27 +313,44 @@ static void open_raft(struct node *node, const char *path)
     raft_set_election_timeout(&node->raft, node->options.election_timeout_ms);
     raft_set_heartbeat_timeout(&node->raft, node->options.heartbeat_ms);
     raft_set_pre_vote(&node->raft, true);
-    raft_set_snapshot_threshold(&node->raft, SNAPSHOT_NEVER);
-    raft_set_snapshot_trailing(&node->raft, SNAPSHOT_TRAILING);
+    raft_set_snapshot_threshold(&node->raft, node->options.keep_log);
+    raft_set_snapshot_trailing(&node->raft, node->options.keep_log);
     raft_set_install_snapshot_timeout(&node->raft, INSTALL_TIMEOUT_MS);
     raft_set_max_inflight_entries(&node->raft, INFLIGHT_ENTRIES);
     node->raft.tracer = NULL; /* it formats every message, even when nobody listens */
     guard_install(&node->guard, &node->raft, &guard_handler);
     raft_uv_set_tracer(&node->io, &node->guard.tracer);
+    guard_durable(&node->guard, node->options.meta.number);
 }
 
 /* A log that is shorter than what it had acknowledged must not vote: that could lose what others
- * count on. The store remembers how far the log was (raft_durable). */
+ * count on. The store remembers how far the log was (raft_durable). One that was let in later begins
+ * with an empty log; a founder's never is. */
 static void check_log(struct node *node)
 {
     char sentence[512];
+    const struct data_dir *dir = node->options.dir;
     uint64_t last = raft_last_index(&node->raft), mark = node->options.meta.raft_durable;
-    if (last > 0 && last >= mark) return;
+    if ((last > 0 || dir->joined > 0) && last >= mark) return;
     snprintf(sentence, sizeof sentence,
              "the raft log in %s/raft ends at entry %" PRIu64 " but had acknowledged %" PRIu64
              ": this node has forgotten its promises and must not vote. Bring the directory back "
-             "from where it was (docs/operations.md)",
-             node->options.dir->path, last, mark);
+             "from where it was",
+             dir->path, last, mark);
+    node_fatal_data(node, sentence);
+}
+
+/* What is missing below the log comes from other nodes, if there are any. */
+static void check_history(struct node *node)
+{
+    char sentence[512];
+    if (!node->machine.has_gap || node->raft.configuration.n > 1) return;
+    snprintf(
+        sentence, sizeof sentence,
+        "the history in %s ends at event %" PRIu64 " but the raft log begins behind event %" PRIu64
+        ", and no other node is there that has what is between: restore a backup into an empty "
+        "directory (livetea restore), or go on with what is here (livetea recover)",
+        node->options.dir->path, node->options.chat->number, node->machine.goal.number);
     node_fatal(node, 3, sentence);
 }
 
@@ -297,6 +387,7 @@ void node_raft_start(struct node *node, bool must_bootstrap)
     rv = raft_start(&node->raft);
     if (rv != 0) raft_fatal(node, "raft cannot start", rv);
     check_log(node);
+    check_history(node);
     add_members(node);
     on_guard_change(node);
 }
@@ -304,9 +395,10 @@ void node_raft_start(struct node *node, bool must_bootstrap)
 bool node_is_level(const struct node *node, raft_index slack)
 {
     const struct guard *guard = &node->guard;
-    if (!node->raft_is_open || guard->has_gap || node->leader == 0) return false;
+    if (!node->raft_is_open || node_is_unfit(node) || node->leader == 0) return false;
     if (node->is_leading) return guard->picture.is_ready;
-    return guard->leader_commit > 0 && node->raft.last_applied + slack >= guard->leader_commit;
+    return guard->leader_commit > 0 &&
+           machine_decided(&node->machine) + slack >= guard->leader_commit;
 }
 
 /* ---- closing ---- */
@@ -316,6 +408,7 @@ static void on_raft_closed(struct raft *raft)
     const struct guard *guard = raft->data;
     struct node *node = guard->handler.owner;
     raft_uv_close(&node->io);
+    machine_close(&node->machine);
     node->raft_is_open = false;
     node_close(node);
 }

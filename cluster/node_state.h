@@ -3,6 +3,7 @@
  *   node.c         its life: start, form, tick, hand over, stop; what the domain thread calls
  *   node_raft.c    raft: open, propose, the change of leaders, close
  *   node_frames.c  what it says to other nodes, and what it makes of what they say
+ *   node_gap.c     a gap, a full disk: what keeps it from leading
  *   status.c       what /status shows
  *
  *            formed or alone        node_stop             handed over      raft closed
@@ -14,6 +15,7 @@
 #include <raft/uv.h>
 
 #include "cluster/ask.h"
+#include "cluster/backfill.h"
 #include "cluster/barrier.h"
 #include "cluster/beat.h"
 #include "cluster/form.h"
@@ -51,6 +53,7 @@ struct node {
     struct propose *propose;
     struct forward *forward;
     struct barrier *barrier;
+    struct backfill *backfill;
     struct machine machine;
     struct guard guard;
     struct raft raft;
@@ -58,6 +61,7 @@ struct node {
     bool raft_is_open;
     struct in_flight *entry; /* the entry in flight, or NULL */
     struct in_flight *fence; /* the barrier in flight, or NULL */
+    struct in_flight *base;  /* the manifest that begins the log, in flight, or NULL */
     struct raft_transfer transfer;
     bool is_transferring, is_stepping_down;
 
@@ -69,6 +73,11 @@ struct node {
     uint64_t leader_changes;
     bool was_level;
     bool is_disk_low;
+    struct {
+        bool is_open;
+        uint64_t from, goal; /* the number it began at; what backfill was told, 0 = nothing */
+        uint64_t opened_ms, told_ms; /* of the log's lines */
+    } gap;
     uint64_t durable_ms; /* when the event store told of a commit last */
     bool is_store_stuck;
 
@@ -84,11 +93,14 @@ struct node {
 
 /* node.c */
 void node_fatal(struct node *node, int exit_code, const char *sentence);
+/* The data in our directory is of no use here: exit code 3, and how to come back. */
+void node_fatal_data(struct node *node, const char *sentence);
 void node_event(struct node *node, enum cluster_event_kind kind, uint64_t peer, uint64_t took_ms);
 bool node_has_leader(const struct node *node); /* one that can be reached now */
 const char *node_name_of(const struct node *node, uint64_t id);
-void node_settle(struct node *node); /* end of a turn of the loop */
-void node_close(struct node *node);  /* raft is closed or was never open */
+void node_settle(struct node *node);                    /* end of a turn of the loop */
+void node_close(struct node *node);                     /* raft is closed or was never open */
+int node_begin_transfer(struct node *node, raft_id to); /* 0: the most up-to-date voter */
 
 /* node_raft.c */
 void node_raft_start(struct node *node, bool must_bootstrap);
@@ -96,6 +108,15 @@ void node_raft_close(struct node *node);
 bool node_is_level(const struct node *node, raft_index slack);
 enum submitted node_submit(void *owner, struct slice entry);
 bool node_append_barrier(void *owner);
+/* As leader, ready: a history that is older than the log has to be told first. True: nothing else may go
+ * into the log yet. */
+bool node_begins_log(struct node *node);
+
+/* node_gap.c */
+bool node_is_unfit(const struct node *node); /* to lead: a gap, or a full disk */
+void node_gap_changed(void *owner);          /* the machine's on_gap */
+void node_gap_tick(struct node *node, uint64_t now_ms);
+void node_gap_status(const struct node *node, struct cluster_status *status);
 
 /* node_frames.c */
 int node_on_frame(void *owner, const struct rpc_frame *frame);

@@ -36,9 +36,9 @@ static void show_self(const struct node *node, struct member_status *member)
                                      .uptime_ms = clock_ms() - node->started_ms,
                                      .rtt_ms = NAN};
     if (node->raft_is_open) {
-        uint8_t flags = node->guard.has_gap ? BEAT_CATCHING_UP : 0;
+        uint8_t flags = node->machine.has_gap ? BEAT_CATCHING_UP : 0;
         member->state = state_of((uint8_t)node->raft.state, flags);
-        member->applied_index = node->raft.last_applied;
+        member->applied_index = machine_decided(&node->machine);
     }
     snprintf(member->name, sizeof member->name, "%s", options->name);
     snprintf(member->address, sizeof member->address, "%s", options->advertise);
@@ -79,7 +79,8 @@ static void show_raft(const struct node *node, struct cluster_status *status)
     const struct raft *raft = &node->raft;
     const struct guard *guard = &node->guard;
     status->is_leader = node->is_leading;
-    status->is_ready = node_is_level(node, 0) || node->was_level;
+    status->is_ready = node_is_level(node, 0) || (node->was_level && !node_is_unfit(node));
+    status->is_disk_full = guard->is_disk_full;
     status->term = raft_current_term(raft);
     status->last_index =
         raft->trail.front == raft->trail.back
@@ -88,12 +89,14 @@ static void show_raft(const struct node *node, struct cluster_status *status)
                   .index;
     status->stored_index = raft->last_stored;
     status->commit_index = raft_commit_index(raft);
-    status->applied_index = raft->last_applied;
+    status->applied_index = machine_decided(&node->machine);
     status->snapshot_index = raft->trail.snapshot.index;
     status->first_index = raft->trail.offset + 1;
     status->guard_trimmed = guard->trimmed;
     status->guard_dropped = guard->dropped;
     status->fsync = guard->writes;
+    status->snapshots = guard->snapshots;
+    status->snapshot_us_max = guard->snapshot_us_max;
     if (!node->is_leading && guard->heard_from != 0) {
         status->last_contact_ms = guard->real.time(raft->io) - guard->heard;
     }
@@ -115,6 +118,20 @@ static void insert(struct cluster_status *status, const struct member_status *me
     status->members_count++;
 }
 
+/* Members that are up and have the history that may be in no log any more. Above that, raft's own count
+ * of the entries says what is safe. */
+static size_t count_copies(const struct node *node, const struct cluster_status *status)
+{
+    size_t copies = 0;
+    for (size_t i = 0; i < status->members_count; i++) {
+        const struct member_status *member = &status->members[i];
+        bool has_all = member->state != MEMBER_AWAY && member->state != MEMBER_CATCHING_UP &&
+                       member->number >= node->machine.floor.number;
+        if (has_all) copies++;
+    }
+    return copies;
+}
+
 void node_status(const struct node *node, struct cluster_status *status)
 {
     struct member_status member;
@@ -127,7 +144,10 @@ void node_status(const struct node *node, struct cluster_status *status)
     if (node->phase == NODE_FORMING) {
         snprintf(status->waiting_for, sizeof status->waiting_for, "%s", node->waits_for);
     }
-    if (node->raft_is_open) show_raft(node, status);
+    if (node->raft_is_open) {
+        show_raft(node, status);
+        node_gap_status(node, status);
+    }
     if (node->phase != NODE_CLOSING) {
         status->pending = forward_waiting(node->forward) + propose_waiting(node->propose);
         forward_results(node->forward, status->results);
@@ -146,4 +166,5 @@ void node_status(const struct node *node, struct cluster_status *status)
         if (shown->is_self || shown->state != MEMBER_AWAY) status->voters_up++;
     }
     status->behind = highest - node->options.chat->number;
+    status->history_copies = count_copies(node, status);
 }

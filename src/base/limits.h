@@ -102,7 +102,8 @@ enum {
     STORE_LAG_BYTES_MAX = 64 * 1024 * 1024, /* of events that wait for the event store's disk */
     STORE_STUCK_MS = 2000,                  /* so much waits, and nothing moves: no leader */
     DISK_FREE_LOW = 200 * 1024 * 1024,      /* below it a leader hands over */
-    DISK_FREE_MIN = 50 * 1024 * 1024,       /* and below that a node ends */
+    DISK_FREE_MIN = 50 * 1024 * 1024,       /* below that a node takes nothing, */
+    DISK_FREE_AGAIN = 66 * 1024 * 1024,     /* until there is so much again */
     CLUSTER_EVENTS_MAX = 50,                /* remembered for /cluster */
     LISTS_EVERY_MS = 1000 /* what changes with every message goes out so often at most */
 };

@@ -95,6 +95,7 @@ void trio_start(struct trio *trio, size_t i)
                                                .peers = trio->peers,
                                                .peers_count = trio->peers_count,
                                                .secret = slice_of("a secret of the three of them"),
+                                               .keep_log = 8192,
                                                .heartbeat_ms = 40,
                                                .election_timeout_ms = 400},
                         &errmsg);

@@ -1,0 +1,170 @@
+/* A node that may not lead, and what it does about it: with a gap it fetches what is missing and tells how
+ * far it is, with a full disk it waits; leading in that state, it looks for somebody better.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cluster/node_state.h"
+
+enum { PROGRESS_EVERY_MS = 10 * 1000 };
+
+bool node_is_unfit(const struct node *node)
+{
+    return node->guard.has_gap || node->guard.is_disk_full;
+}
+
+/* Not at the next tick: whoever asks for the status in between must not be told that all is well. */
+static void drop_readiness(struct node *node)
+{
+    node->was_level = false;
+    node->options.handler.on_change(node->options.handler.owner);
+}
+
+/* ---- a gap ---- */
+
+static void want(struct node *node)
+{
+    const struct machine *machine = &node->machine;
+    bool is_missing = machine->has_gap && !machine->is_filled;
+    uint64_t number = node->options.chat->number;
+    uint64_t goal = is_missing ? machine->goal.number : 0;
+    if (goal == node->gap.goal) return;
+    node->gap.goal = goal;
+    if (node->backfill == NULL) return;
+    backfill_want(node->backfill, number, goal == 0 ? number : goal, clock_ms());
+}
+
+static void gap_opens(struct node *node)
+{
+    const struct machine *machine = &node->machine;
+    node->gap.is_open = true;
+    node->gap.from = node->options.chat->number;
+    node->gap.opened_ms = node->gap.told_ms = clock_ms();
+    log_warn("history behind", "number=%" PRIu64 " goal=%" PRIu64 " index=%" PRIu64, node->gap.from,
+             machine->goal.number, machine->goal.index);
+    node_event(node, CLUSTER_CATCHING_UP, node->id, 0);
+}
+
+static void gap_closes(struct node *node)
+{
+    uint64_t took_ms = clock_ms() - node->gap.opened_ms;
+    uint64_t events = node->machine.goal.number - node->gap.from;
+    node->gap.is_open = false;
+    log_info("history caught up",
+             "events=%" PRIu64 " seconds=%.1f events_per_second=%" PRIu64 " number=%" PRIu64,
+             events, (double)took_ms / 1000, events * 1000 / (took_ms == 0 ? 1 : took_ms),
+             node->options.chat->number);
+    node_event(node, CLUSTER_CAUGHT_UP, node->id, took_ms);
+}
+
+void node_gap_changed(void *owner)
+{
+    struct node *node = owner;
+    const struct machine *machine = &node->machine;
+    bool opens = machine->has_gap && !node->gap.is_open;
+    bool closes = !machine->has_gap && node->gap.is_open;
+    guard_gap(&node->guard, machine->has_gap, machine->waiting_bytes);
+    if (opens) gap_opens(node);
+    want(node);
+    if (closes) gap_closes(node);
+    if (opens) drop_readiness(node);
+    if (closes) node->options.handler.on_change(node->options.handler.owner);
+}
+
+static void tell_progress(struct node *node, uint64_t now_ms)
+{
+    const struct machine *machine = &node->machine;
+    if (!machine->has_gap || now_ms - node->gap.told_ms < PROGRESS_EVERY_MS) return;
+    node->gap.told_ms = now_ms;
+    uint64_t number = node->options.chat->number;
+    log_info("history catching up",
+             "number=%" PRIu64 " goal=%" PRIu64 " waiting_mib=%zu seconds=%" PRIu64, number,
+             machine->goal.number, machine->waiting_bytes >> 20,
+             (now_ms - node->gap.opened_ms) / 1000);
+}
+
+/* ---- the disk ---- */
+
+void node_disk(struct node *node, uint64_t free_bytes)
+{
+    if (node->phase != NODE_RUNNING) return;
+    const char *path = node->options.dir->path;
+    bool was_full = node->guard.is_disk_full;
+    bool is_full = free_bytes < (was_full ? DISK_FREE_AGAIN : DISK_FREE_MIN);
+    bool is_low = free_bytes < DISK_FREE_LOW;
+    if (is_low && !node->is_disk_low) {
+        log_error("disk nearly full", "path=%s free_mib=%" PRIu64, path, free_bytes >> 20);
+    }
+    /* Once: the others may have no more room than we. */
+    if (is_low && !node->is_disk_low && node->is_leading) node_begin_transfer(node, 0);
+    node->is_disk_low = is_low;
+    if (is_full == was_full) return;
+
+    guard_disk_full(&node->guard, is_full);
+    node_event(node, is_full ? CLUSTER_DISK_FULL : CLUSTER_DISK_FREE, node->id, 0);
+    if (is_full) {
+        log_error("disk full", "path=%s free_mib=%" PRIu64, path, free_bytes >> 20);
+        drop_readiness(node);
+    } else {
+        log_info("disk has room again", "path=%s free_mib=%" PRIu64, path, free_bytes >> 20);
+    }
+}
+
+/* ---- leading all the same ---- */
+
+static bool is_sound(const struct neighbour *neighbour)
+{
+    return neighbour->is_known && !neighbour->is_away &&
+           (neighbour->last.flags & (BEAT_CATCHING_UP | BEAT_DISK_FULL)) == 0;
+}
+
+/* The voter that lacks nothing and has applied most; 0 = none. */
+static raft_id sound_voter(struct node *node)
+{
+    const struct raft_configuration *members = &node->raft.configuration;
+    const struct neighbour *best = NULL;
+    for (unsigned i = 0; i < members->n; i++) {
+        if (members->servers[i].role != RAFT_VOTER) continue;
+        const struct neighbour *other = beats_find(&node->beats, members->servers[i].id);
+        if (other == NULL || !is_sound(other)) continue;
+        bool is_better = best == NULL || other->last.applied_index > best->last.applied_index;
+        if (is_better) best = other;
+    }
+    return best == NULL ? 0 : best->id;
+}
+
+static void maybe_hand_over(struct node *node)
+{
+    if (!node->is_leading || !node_is_unfit(node) || node->is_transferring) return;
+    raft_id to = sound_voter(node);
+    if (to == 0) return;
+    log_info("hands over leadership", "to=%s reason=%s", node_name_of(node, to),
+             node->guard.has_gap ? "gap" : "disk_full");
+    node_begin_transfer(node, to);
+}
+
+void node_gap_tick(struct node *node, uint64_t now_ms)
+{
+    tell_progress(node, now_ms);
+    maybe_hand_over(node);
+}
+
+void node_gap_status(const struct node *node, struct cluster_status *status)
+{
+    const struct machine *machine = &node->machine;
+    struct backfill_progress progress = {.peer = 0};
+    if (node->backfill != NULL) backfill_progress(node->backfill, &progress, clock_ms());
+    status->backfilled_in = progress.events;
+    status->has_gap = machine->has_gap;
+    if (!machine->has_gap) return;
+    status->gap.from = node->gap.from;
+    status->gap.number = node->options.chat->number;
+    status->gap.goal = machine->goal.number;
+    status->gap.events_per_second = progress.events_per_second;
+    status->gap.waiting_bytes = machine->waiting_bytes;
+    snprintf(status->gap.peer, sizeof status->gap.peer, "%s",
+             progress.peer == 0 ? "" : node_name_of(node, progress.peer));
+}
