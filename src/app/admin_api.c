@@ -4,6 +4,7 @@
 
 #include "app/admin.h"
 #include "app/api.h"
+#include "app/backup_api.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -246,6 +247,8 @@ void admin_api_handle(struct exchange *exchange, const struct http_request *requ
     struct slice authorization = http_header_get(request, "authorization");
     if (!admin_believes(web_thread_secret(exchange->thread), authorization)) {
         refuse_stranger(exchange);
+    } else if (exchange->route == ROUTE_BACKUP) {
+        backup_api_handle(exchange, request);
     } else if (api_may_change(exchange, request)) {
         take_change(exchange, request, match->values[0]);
     }

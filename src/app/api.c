@@ -673,6 +673,7 @@ void api_handle(struct exchange *exchange, const struct http_request *request,
     case ROUTE_DRAIN:
     case ROUTE_MEMBERS:
     case ROUTE_MEMBER:
+    case ROUTE_BACKUP:
     case ROUTE_NONE:
     case WEB_ROUTES:
     default:

@@ -30,6 +30,7 @@
     X(ROUTE_DRAIN, "/api/cluster/drain", ROUTE_WRITES, true)                              \
     X(ROUTE_MEMBERS, "/api/cluster/members", ROUTE_WRITES, true)                          \
     X(ROUTE_MEMBER, "/api/cluster/members/:name", ROUTE_WRITES | ROUTE_DELETES, true)     \
+    X(ROUTE_BACKUP, "/api/cluster/backup", ROUTE_READS, true)                             \
     X(ROUTE_ROOM, "/:room", ROUTE_READS | ROUTE_WRITES, false)
 
 #define WEB_ROUTE_ENUM(id, pattern, methods, is_admin) id,

@@ -146,7 +146,8 @@ static void on_request(void *owner, struct conn *conn, const struct http_request
     case ROUTE_TRANSFER:
     case ROUTE_DRAIN:
     case ROUTE_MEMBERS:
-    case ROUTE_MEMBER: admin_api_handle(exchange, request, &match); return;
+    case ROUTE_MEMBER:
+    case ROUTE_BACKUP: admin_api_handle(exchange, request, &match); return;
     case ROUTE_NONE:
     case WEB_ROUTES:
     default: site_not_found(thread->site, exchange, request); return;

@@ -61,7 +61,7 @@ struct cli_command {
 };
 
 extern const struct cli_command status_command, members_command, transfer_command, drain_command,
-    send_command, tail_command;
+    backup_command, send_command, tail_command;
 
 /* Runs what argv (with the program's name first) asks for. */
 int cli_run(const struct cli *cli, int argc, char *const *argv);

@@ -10,6 +10,7 @@
 
 #include "app/admin.h"
 #include "app/admin_api.h"
+#include "app/backup_api.h"
 #include "base/json.h"
 #include "base/mem.h"
 
@@ -209,6 +210,26 @@ static void a_drain_has_a_time_limit(void **state)
         assert_int_equal(parse_drain(&timeout_ms, bad[i], &errmsg), ERR_FORMAT);
 }
 
+/* ---- a backup ---- */
+
+static void a_portion_has_both_its_ends(void **state)
+{
+    static const char *const bad[] = {"from=1",      "to=1",          "from=0&to=1",
+                                      "from=2&to=1", "from=1&to=x",   "from=1&from=2&to=3",
+                                      "x=1",         "from=1&to=2&x", "&"};
+    struct backup_portion portion;
+    struct errmsg errmsg;
+    (void)state;
+    assert_int_equal(backup_portion_parse(&portion, slice_of(""), NULL), 0);
+    assert_int_equal(portion.from, 0);
+    assert_int_equal(backup_portion_parse(&portion, slice_of("from=7&to=7"), NULL), 0);
+    assert_int_equal(portion.from, 7);
+    assert_int_equal(backup_portion_parse(&portion, slice_of("to=9&from=8"), NULL), 0);
+    assert_int_equal(portion.to, 9);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(backup_portion_parse(&portion, slice_from(bad[i]), &errmsg), ERR_FORMAT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +241,7 @@ int main(void)
         cmocka_unit_test(a_change_that_is_none_is_refused_with_a_sentence),
         cmocka_unit_test(a_refusal_and_what_is_not_known_have_their_status),
         cmocka_unit_test(a_drain_has_a_time_limit),
+        cmocka_unit_test(a_portion_has_both_its_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,11 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/little_endian.h"
+#include "chat/event.h"
 #include "cli/cli.h"
 #include "fake_node.h"
+#include "store/backup.h"
 
 #define OK(body) "HTTP/1.1 200 OK\r\n\r\n" body
 #define DONE     OK("{\"done\":true,\"message\":\"\"}")
@@ -40,10 +45,11 @@ static int give_tokens(const struct cli *cli, const char *secret_file, const cha
     return 0;
 }
 
-static void run(struct run *run, const char *const *answers, const char *const *words)
+static void run_with(struct run *run, const struct fake_answer *answers, size_t answers_count,
+                     const char *const *words)
 {
     static const struct cli_command *const commands[] = {&members_command, &transfer_command,
-                                                         &drain_command};
+                                                         &drain_command, &backup_command};
     char place[64];
     char *argv[16] = {NULL}, *environment[] = {place, NULL};
     int argc = 0;
@@ -53,7 +59,7 @@ static void run(struct run *run, const char *const *answers, const char *const *
                                 .commands = commands,
                                 .commands_count = sizeof commands / sizeof *commands,
                                 .tokens = give_tokens}};
-    fake_node_say(&run->node, answers);
+    fake_node_start(&run->node, answers, answers_count);
     snprintf(place, sizeof place, "LIVETEA_NODE=127.0.0.1:%u", run->node.port);
     run->cli.in = fopen("/dev/null", "r");
     run->cli.out = open_memstream(&run->out, &run->out_len);
@@ -63,6 +69,15 @@ static void run(struct run *run, const char *const *answers, const char *const *
     fclose(run->cli.out);
     fclose(run->cli.err);
     fake_node_stop(&run->node);
+}
+
+static void run(struct run *run, const char *const *answers, const char *const *words)
+{
+    struct fake_answer texts[16];
+    size_t count = 0;
+    for (; answers[count] != NULL; count++)
+        texts[count] = (struct fake_answer){answers[count], strlen(answers[count])};
+    run_with(run, texts, count, words);
 }
 
 static void run_close(struct run *run)
@@ -258,6 +273,176 @@ static void drain_waits_until_nobody_answers(void **state)
     expect(ANSWERS(""), WORDS("drain"), 5, "", "not known", NULL);
 }
 
+/* ---- backup ---- */
+
+enum { EVENTS = 5 };
+
+struct history {
+    struct backup_head head;
+    struct buf answers[3];      /* head, events 1 to 2, events 3 to 5 */
+    struct buf file;            /* what comes of it */
+    size_t events_at[EVENTS];   /* where their bytes begin, in their answer */
+    struct fake_answer said[3]; /* as the node will say it */
+};
+
+static void begin_answer(struct buf *out)
+{
+    buf_init(out, 1024 * 1024);
+    buf_add(out, slice_of("HTTP/1.1 200 OK\r\n\r\n"));
+}
+
+static void history_init(struct history *history)
+{
+    static const struct slice room = SLICE("lobby"), text = SLICE("hello");
+    struct digest digest = {{0}};
+    char end[BACKUP_END_SIZE];
+    *history = (struct history){.head = {.number = EVENTS, .node = "tea-1", .cluster_name = "tea"}};
+    for (size_t i = 0; i < 3; i++)
+        begin_answer(&history->answers[i]);
+    for (uint64_t i = 1; i <= EVENTS; i++) {
+        struct buf *out = &history->answers[i <= 2 ? 1 : 2];
+        struct message_sent event = {.number = i, .seq = i, .room = room, .text = text, .at_ms = 7};
+        char len[4];
+        event.sender = room;
+        event.id.bytes[0] = (uint8_t)i;
+        event_digest(&digest, &digest, &event);
+        event.digest = digest;
+        struct shared *bytes = event_encode(&event);
+        little_store(len, bytes->len, sizeof len);
+        buf_append(out, len, sizeof len);
+        history->events_at[i - 1] = out->len;
+        buf_append(out, bytes->bytes, bytes->len);
+        shared_unref(bytes);
+    }
+    history->head.digest = digest;
+    backup_head_encode(&history->answers[0], &history->head);
+    buf_init(&history->file, 1024 * 1024);
+    for (size_t i = 0; i < 3; i++)
+        buf_add(&history->file, slice_skip(buf_slice(&history->answers[i]), 19));
+    backup_end_encode(end, &history->head);
+    buf_append(&history->file, end, sizeof end);
+    for (size_t i = 0; i < 3; i++)
+        history->said[i] = (struct fake_answer){history->answers[i].at, history->answers[i].len};
+}
+
+static void history_close(struct history *history)
+{
+    for (size_t i = 0; i < 3; i++)
+        buf_close(&history->answers[i]);
+    buf_close(&history->file);
+}
+
+struct place { /* a directory, and a file in it */
+    char dir[64], file[80], partial[96];
+};
+
+static void place_init(struct place *place)
+{
+    snprintf(place->dir, sizeof place->dir, "/tmp/livetea-backup-XXXXXX");
+    assert_non_null(mkdtemp(place->dir));
+    snprintf(place->file, sizeof place->file, "%s/tea.bak", place->dir);
+    snprintf(place->partial, sizeof place->partial, "%s.partial", place->file);
+}
+
+static void place_close(struct place *place)
+{
+    unlink(place->file);
+    assert_int_equal(rmdir(place->dir), 0); /* nothing else was left there */
+}
+
+static void a_backup_is_what_the_node_said_and_an_end(void **state)
+{
+    struct history history;
+    struct place place;
+    struct run it;
+    struct stat about;
+    char bytes[4096];
+    (void)state;
+    history_init(&history);
+    place_init(&place);
+    run_with(&it, history.said, 3, WORDS("backup", place.file));
+    assert_string_equal(it.err, "");
+    assert_int_equal(it.code, 0);
+    assert_has(it.out, "5 events of tea from tea-1, ");
+    assert_has(it.node.heard, "GET /api/cluster/backup HTTP/1.1\r\n");
+    assert_has(it.node.heard, "GET /api/cluster/backup?from=1&to=5 HTTP/1.1\r\n");
+    assert_has(it.node.heard, "GET /api/cluster/backup?from=3&to=5 HTTP/1.1\r\n");
+    assert_has(it.node.heard, "Bearer new-token\r\n");
+    run_close(&it);
+
+    FILE *file = fopen(place.file, "rb");
+    assert_non_null(file);
+    assert_int_equal(fread(bytes, 1, sizeof bytes, file), history.file.len);
+    fclose(file);
+    assert_memory_equal(bytes, history.file.at, history.file.len);
+    assert_int_equal(stat(place.file, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600); /* people's messages are in it */
+
+    /* It is there now, and is not replaced unless that is asked for. */
+    expect(NOTHING, WORDS("backup", place.file), 1, "", "is there already", NULL);
+    run_with(&it, history.said, 3, WORDS("backup", place.file, "--force"));
+    assert_int_equal(it.code, 0);
+    run_close(&it);
+    place_close(&place);
+    history_close(&history);
+}
+
+/* Runs it over answers of which the byte `at` (0: none) is another one, and the last bytes are missing. */
+static void assert_no_backup(struct history *history, size_t answer, size_t at, size_t cut)
+{
+    struct place place;
+    struct run it;
+    struct fake_answer said[3];
+    place_init(&place);
+    memcpy(said, history->said, sizeof said);
+    said[answer].len -= cut;
+    if (at > 0) history->answers[answer].at[at] ^= 1;
+    run_with(&it, said, answer + 1, WORDS("backup", place.file));
+    if (at > 0) history->answers[answer].at[at] ^= 1;
+    assert_int_equal(it.code, 1);
+    assert_string_equal(it.out, "");
+    assert_has(it.err, "livetea backup: 127.0.0.1:");
+    assert_int_equal(access(place.file, F_OK), -1);
+    assert_int_equal(access(place.partial, F_OK), -1);
+    run_close(&it);
+    place_close(&place);
+}
+
+static void what_is_not_whole_is_no_backup(void **state)
+{
+    struct history history;
+    (void)state;
+    history_init(&history);
+    assert_no_backup(&history, 0, history.answers[0].len - 1, 0); /* the head's checksum */
+    assert_no_backup(&history, 0, 19, 0);                         /* its first byte */
+    assert_no_backup(&history, 1, history.events_at[0] + 40, 0);  /* an event */
+    assert_no_backup(&history, 1, history.events_at[0] - 4, 0);   /* its length */
+    assert_no_backup(&history, 2, 0, 1);                          /* cut in the last one */
+    history_close(&history);
+}
+
+/* Each event is whole and follows from the one before it, but the last is another one. */
+static void a_history_that_does_not_end_as_its_head_says_is_no_backup(void **state)
+{
+    struct history history;
+    (void)state;
+    history_init(&history);
+    history.head.digest.bytes[3] ^= 1;
+    buf_close(&history.answers[0]);
+    begin_answer(&history.answers[0]);
+    backup_head_encode(&history.answers[0], &history.head);
+    history.said[0] = (struct fake_answer){history.answers[0].at, history.answers[0].len};
+    struct place place;
+    struct run it;
+    place_init(&place);
+    run_with(&it, history.said, 3, WORDS("backup", place.file));
+    assert_int_equal(it.code, 1);
+    assert_has(it.err, "does not end with the digest");
+    run_close(&it);
+    place_close(&place);
+    history_close(&history);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +455,9 @@ int main(void)
         cmocka_unit_test(a_new_member_is_promoted_when_it_has_caught_up),
         cmocka_unit_test(what_cannot_be_asked_is_not_asked),
         cmocka_unit_test(drain_waits_until_nobody_answers),
+        cmocka_unit_test(a_backup_is_what_the_node_said_and_an_end),
+        cmocka_unit_test(what_is_not_whole_is_no_backup),
+        cmocka_unit_test(a_history_that_does_not_end_as_its_head_says_is_no_backup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
