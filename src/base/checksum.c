@@ -1,6 +1,11 @@
-/* Eight tables, eight bytes a step: as fast as a disk or a network needs, without asking which
- * instructions the machine has. A constructor fills them before main, so all threads only read. */
+/* Each event is checked wherever it is read, so this is a tenth of what a message costs: processors that
+ * have an instruction for it are asked to use it. For all others there are eight tables, eight bytes a
+ * step. A constructor fills them and asks the processor before main, so all threads only read. */
 #include "base/checksum.h"
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#endif
 
 enum { POLYNOMIAL_STEPS = 8, TABLES = 8 };
 static const uint32_t polynomial = 0x82f63b78; /* 0x1edc6f41 with its bits turned round */
@@ -28,7 +33,7 @@ static uint32_t read_u32(const unsigned char *at)
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-uint32_t crc32c_more(uint32_t checksum, struct slice bytes)
+uint32_t crc32c_tables(uint32_t checksum, struct slice bytes)
 {
     const unsigned char *at = (const unsigned char *)bytes.at;
     size_t left = bytes.len;
@@ -45,6 +50,42 @@ uint32_t crc32c_more(uint32_t checksum, struct slice bytes)
         sum = (sum >> 8) ^ tables[0][(sum ^ *at) & 0xff];
     return ~sum;
 }
+
+#if defined(__x86_64__)
+static bool has_instruction;
+
+__attribute__((constructor)) static void ask_processor(void)
+{
+    __builtin_cpu_init();
+    has_instruction = __builtin_cpu_supports("sse4.2") != 0;
+}
+
+__attribute__((target("sse4.2"))) static uint32_t crc32c_instruction(uint32_t checksum,
+                                                                     struct slice bytes)
+{
+    const char *at = bytes.at;
+    size_t left = bytes.len;
+    uint64_t sum = ~checksum;
+    for (; left >= 8; left -= 8, at += 8) {
+        unsigned long long some;
+        memcpy(&some, at, sizeof some);
+        sum = _mm_crc32_u64(sum, some);
+    }
+    for (; left > 0; left--, at++)
+        sum = _mm_crc32_u8((uint32_t)sum, (unsigned char)*at);
+    return ~(uint32_t)sum;
+}
+
+uint32_t crc32c_more(uint32_t checksum, struct slice bytes)
+{
+    return has_instruction ? crc32c_instruction(checksum, bytes) : crc32c_tables(checksum, bytes);
+}
+#else
+uint32_t crc32c_more(uint32_t checksum, struct slice bytes)
+{
+    return crc32c_tables(checksum, bytes);
+}
+#endif
 
 uint32_t crc32c(struct slice bytes)
 {

@@ -19,6 +19,7 @@
 
 #include "base/mem.h"
 #include "store/event_store_inside.h"
+#include "store/rows.h"
 
 enum { TABLES = 5 };
 
@@ -338,7 +339,7 @@ static int check_known(const struct event_store *store, MDB_txn *txn,
     return ERR_DATA;
 }
 
-static int check_next(const struct event_meta *marks, const struct chat_room *room,
+static int check_next(const struct event_meta *marks, const struct rows_room *room,
                       const struct message_sent *event, struct errmsg *errmsg)
 {
     struct digest expected;
@@ -357,67 +358,101 @@ static int check_next(const struct event_meta *marks, const struct chat_room *ro
     return ERR_DATA;
 }
 
-static int append_one(const struct event_store *store, MDB_txn *txn, struct event_meta *marks,
-                      struct slice bytes, struct errmsg *errmsg)
+struct appending { /* one transaction */
+    struct event_store *store;
+    MDB_txn *txn;
+    MDB_cursor *events;
+    struct rows rows;
+    struct event_meta marks; /* as they will be */
+};
+
+static int append_one(struct appending *appending, struct slice bytes, struct errmsg *errmsg)
 {
+    const struct event_store *store = appending->store;
+    struct event_meta *marks = &appending->marks;
     struct message_sent event;
     if (event_decode(&event, bytes, errmsg) != 0) return ERR_DATA;
-    if (event.number <= marks->number) return check_known(store, txn, &event, errmsg);
+    if (event.number <= marks->number) return check_known(store, appending->txn, &event, errmsg);
 
-    struct chat_room room = {.seq = 0};
-    int rv = room_get(store, txn, event.room, &room);
-    if (rv != 0 && rv != ERR_NOT_FOUND) return damaged(errmsg, "a room cannot be read");
-    rv = check_next(marks, &room, &event, errmsg);
+    struct rows_room *room = NULL;
+    int rv = rows_room(&appending->rows, store, appending->txn, event.room, &room);
+    if (rv != 0) return damaged(errmsg, "a room cannot be read");
+    rv = check_next(marks, room, &event, errmsg);
     if (rv != 0) return rv;
 
     size_t number = event.number;
     MDB_val key = val_of(&number, sizeof number);
     MDB_val data = val_of(bytes.at, bytes.len);
-    rv = mdb_put(txn, store->events, &key, &data, MDB_APPEND);
-    if (rv == 0) rv = put_indexes(store, txn, &event);
-    if (rv == MDB_KEYEXIST) {
-        errmsg_set(errmsg, "event %" PRIu64 " has the command id of an earlier one", event.number);
-        return ERR_DATA;
-    }
+    rv = mdb_cursor_put(appending->events, &key, &data, MDB_APPEND);
     if (rv != 0) return fail(errmsg, rv, "append");
+    rows_add(&appending->rows, room, &event);
     marks->number = event.number;
     marks->at_ms = event.at_ms;
     marks->digest = event.digest;
     return 0;
 }
 
-int event_store_append(struct event_store *store, const struct event_append *append,
-                       struct errmsg *errmsg)
+static int append_all(struct appending *appending, const struct event_append *append,
+                      struct errmsg *errmsg)
 {
-    MDB_txn *txn = NULL;
-    struct event_meta marks = store->marks;
-    int rv = mdb_txn_begin(store->env, NULL, 0, &txn);
+    uint64_t twice = 0;
+    int rv = mdb_cursor_open(appending->txn, appending->store->events, &appending->events);
     if (rv != 0) return fail(errmsg, rv, "begin");
-    for (size_t i = 0; i < append->events_count; i++) {
-        rv = append_one(store, txn, &marks, shared_slice(append->events[i]), errmsg);
-        if (rv != 0) goto fail;
-    }
-    if (append->index > marks.index) marks.index = append->index;
-    if (append->raft_durable > marks.raft_durable) marks.raft_durable = append->raft_durable;
-    bool moved = marks.number != store->marks.number || marks.index != store->marks.index ||
-                 marks.raft_durable != store->marks.raft_durable;
-    if (!moved) { /* a replay: everything is there */
-        mdb_txn_abort(txn);
-        return 0;
-    }
+    for (size_t i = 0; rv == 0 && i < append->events_count; i++)
+        rv = append_one(appending, shared_slice(append->events[i]), errmsg);
+    mdb_cursor_close(appending->events);
+    if (rv != 0) return rv;
 
-    rv = last_put(store, txn, &marks);
+    rv = rows_put(&appending->rows, appending->store, appending->txn, &twice);
+    if (rv == MDB_KEYEXIST) {
+        errmsg_set(errmsg, "event %" PRIu64 " has the command id of an earlier one", twice);
+        return ERR_DATA;
+    }
+    return rv == 0 ? 0 : fail(errmsg, rv, "append to the tables");
+}
+
+static bool marks_moved(const struct event_meta *from, const struct event_meta *to)
+{
+    return from->number != to->number || from->index != to->index ||
+           from->raft_durable != to->raft_durable;
+}
+
+/* Ends the transaction, one way or the other. */
+static int append_in(struct appending *appending, const struct event_append *append,
+                     struct errmsg *errmsg)
+{
+    struct event_store *store = appending->store;
+    struct event_meta *marks = &appending->marks;
+    int rv = append->events_count > 0 ? append_all(appending, append, errmsg) : 0;
+    if (rv != 0) goto fail;
+    if (append->index > marks->index) marks->index = append->index;
+    if (append->raft_durable > marks->raft_durable) marks->raft_durable = append->raft_durable;
+    if (!marks_moved(&store->marks, marks)) goto fail; /* a replay: everything is there */
+
+    rv = last_put(store, appending->txn, marks);
     if (rv != 0) {
         rv = fail(errmsg, rv, "write the marks");
         goto fail;
     }
-    rv = mdb_txn_commit(txn);
+    rv = mdb_txn_commit(appending->txn);
     if (rv != 0) return fail(errmsg, rv, "commit");
-    store->marks = marks;
+    store->marks = *marks;
     return 0;
 
 fail:
-    mdb_txn_abort(txn);
+    mdb_txn_abort(appending->txn);
+    return rv;
+}
+
+int event_store_append(struct event_store *store, const struct event_append *append,
+                       struct errmsg *errmsg)
+{
+    struct appending appending = {.store = store, .marks = store->marks};
+    int rv = mdb_txn_begin(store->env, NULL, 0, &appending.txn);
+    if (rv != 0) return fail(errmsg, rv, "begin");
+    rows_init(&appending.rows, append->events_count);
+    rv = append_in(&appending, append, errmsg);
+    rows_close(&appending.rows);
     return rv;
 }
 

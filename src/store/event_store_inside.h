@@ -158,33 +158,6 @@ static inline int room_decode(struct chat_room *room, struct slice name, struct 
     return 0;
 }
 
-static inline int put_indexes(const struct event_store *store, MDB_txn *txn,
-                              const struct message_sent *event)
-{
-    char number[8];
-    char stream[STREAM_KEY_MAX];
-    char room[ROOM_VALUE];
-    little_store(number, event->number, 8);
-    MDB_val data = val_of(number, sizeof number);
-    MDB_val key = val_of(stream, stream_key(stream, event->room, event->seq));
-    int rv = mdb_put(txn, store->streams, &key, &data, 0);
-    if (rv != 0) return rv;
-
-    key = val_of(event->id.bytes, sizeof event->id.bytes);
-    rv = mdb_put(txn, store->commands, &key, &data, MDB_NOOVERWRITE);
-    if (rv != 0) return rv;
-
-    little_store(room, event->seq, 8);
-    little_store(room + 8, event->number, 8);
-    little_store(room + 16, (uint64_t)event->at_ms, 8);
-    memcpy(room + 24, event->sender_id.bytes, 16);
-    little_store(room + 40, event->run, 4);
-    little_store(room + ROOM_VALUE - 4, room_checksum(event->room, room), 4);
-    key = val_of(event->room.at, event->room.len);
-    data = val_of(room, sizeof room);
-    return mdb_put(txn, store->rooms, &key, &data, 0);
-}
-
 /* ---- reading all events, verify.c ---- */
 
 struct event_walk {

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "store/event_store_inside.h"
+#include "store/rows.h"
 
 enum { REBUILD_EVENTS = 256 * 1024 };
 
@@ -79,8 +80,8 @@ static int empty_tables(struct event_store *store, struct errmsg *errmsg)
     return rv == 0 ? 0 : fail(errmsg, rv, "commit");
 }
 
-/* The rows of up to REBUILD_EVENTS events; *next is the first that is left. */
-static int fill(struct event_store *store, MDB_txn *txn, uint64_t *next)
+/* Adds up to REBUILD_EVENTS events; *next is the first that is left. */
+static int gather(struct event_store *store, MDB_txn *txn, struct rows *rows, uint64_t *next)
 {
     MDB_cursor *cursor = NULL;
     size_t number = *next;
@@ -91,17 +92,30 @@ static int fill(struct event_store *store, MDB_txn *txn, uint64_t *next)
     rv = mdb_cursor_get(cursor, &key, &data, MDB_SET);
     for (size_t i = 0; rv == 0 && i < REBUILD_EVENTS; i++) {
         struct message_sent event;
-        if (event_decode(&event, slice_of_val(&data), NULL) != 0) {
+        struct rows_room *room = NULL;
+        bool is_good = event_decode(&event, slice_of_val(&data), NULL) == 0 &&
+                       rows_room(rows, store, txn, event.room, &room) == 0;
+        if (!is_good) {
             rv = MDB_CORRUPTED;
             break;
         }
-        rv = put_indexes(store, txn, &event);
-        if (rv != 0) break;
+        rows_add(rows, room, &event);
         *next = event.number + 1;
         rv = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
     return rv == MDB_NOTFOUND ? 0 : rv;
+}
+
+static int fill(struct event_store *store, MDB_txn *txn, uint64_t *next)
+{
+    struct rows rows;
+    uint64_t twice = 0;
+    rows_init(&rows, REBUILD_EVENTS);
+    int rv = gather(store, txn, &rows, next);
+    if (rv == 0) rv = rows_put(&rows, store, txn, &twice);
+    rows_close(&rows);
+    return rv;
 }
 
 static int fill_next(struct event_store *store, uint64_t *next, struct errmsg *errmsg)

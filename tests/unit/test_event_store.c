@@ -263,6 +263,78 @@ static void an_event_of_another_history_is_refused(void **state)
     append(world, 4, 1);
 }
 
+/* The event with another id, as if its node had let that pass. */
+static struct shared *with_id(const struct world *world, uint64_t number, struct command_id id)
+{
+    struct message_sent before, event;
+    assert_int_equal(event_decode(&before, shared_slice(world->events[number - 2]), NULL), 0);
+    assert_int_equal(event_decode(&event, shared_slice(world->events[number - 1]), NULL), 0);
+    event.id = id;
+    event_digest(&event.digest, &before.digest, &event);
+    return event_encode(&event);
+}
+
+static void two_events_of_one_id_are_refused_also_in_one_append(void **state)
+{
+    struct world *world = *state;
+    struct errmsg errmsg = {.text = ""};
+    say_many(world, 30);
+    append(world, 1, 10);
+    struct shared *events[10];
+    for (uint64_t i = 0; i < 10; i++)
+        events[i] = world->events[10 + i];
+    events[9] = with_id(world, 20, id_of(13));
+    struct event_append twice = {.events = events, .events_count = 10, .index = 10};
+    assert_int_equal(event_store_append(world->store, &twice, &errmsg), ERR_DATA);
+    assert_non_null(strstr(errmsg.text, "event 20 has the command id"));
+    shared_unref(events[9]);
+    events[9] = with_id(world, 20, id_of(3));
+    assert_int_equal(event_store_append(world->store, &twice, &errmsg), ERR_DATA);
+    assert_non_null(strstr(errmsg.text, "event 20 has the command id"));
+    shared_unref(events[9]);
+    assert_int_equal(last_number(world), 10);
+    append(world, 11, 20); /* nothing of it was written */
+    assert_int_equal(last_number(world), 30);
+}
+
+/* Rows are gathered over an append: many rooms, some with one message, and ids in no order. */
+static void one_append_may_hold_many_rooms(void **state)
+{
+    struct world *world = *state;
+    for (size_t i = 0; i < 1500; i++) {
+        char room[32];
+        snprintf(room, sizeof room, "room-%zu", i % 2 == 0 ? i % 300 : i % 7);
+        say(world, room, "hello");
+    }
+    append(world, 1, 600);
+    append(world, 601, 900);
+    struct chat taken_up;
+    chat_init(&taken_up, &limits);
+    reopen(world);
+    assert_int_equal(event_store_restore(world->store, &taken_up, NULL), 0);
+    assert_int_equal(taken_up.rooms_count, world->chat.rooms_count);
+    struct event_reader *reader = begin(world);
+    for (struct chat_room *room = world->chat.newest; room != NULL; room = room->older) {
+        struct page page = {.count = 0};
+        const struct chat_room *same = chat_find_room(&taken_up, chat_room_name(room));
+        assert_true(same != NULL && same->seq == room->seq && same->run == room->run);
+        assert_true(same->last_number == room->last_number && same->last_at_ms == room->last_at_ms);
+        assert_memory_equal(&same->last_sender_id, &room->last_sender_id, 16);
+        assert_int_equal(
+            event_reader_room_after(reader, chat_room_name(room), 0, EVENTS_MAX, collect, &page),
+            0);
+        assert_int_equal(page.count, room->seq);
+    }
+    for (uint64_t n = 1; n <= 1500; n++) {
+        struct command_id id = id_of(n);
+        uint64_t number = 0;
+        assert_int_equal(event_reader_command(reader, &id, &number), 0);
+        assert_true(number == n);
+    }
+    event_reader_close(reader);
+    chat_close(&taken_up);
+}
+
 static void a_replay_changes_nothing(void **state)
 {
     struct world *world = *state;
@@ -649,6 +721,8 @@ int main(void)
         STORE_TEST(what_was_appended_is_there_after_reopening),
         STORE_TEST(a_gap_is_refused_and_nothing_of_it_is_written),
         STORE_TEST(an_event_of_another_history_is_refused),
+        STORE_TEST(two_events_of_one_id_are_refused_also_in_one_append),
+        STORE_TEST(one_append_may_hold_many_rooms),
         STORE_TEST(a_replay_changes_nothing),
         STORE_TEST(marks_move_without_events_and_never_back),
         STORE_TEST(a_full_map_is_told_and_loses_nothing),
