@@ -740,6 +740,7 @@ describe('under load', () => {
       const got = [...view.snapshot, ...view.live].map(id => all.indexOf(Number(id.slice(2))));
       got.forEach((rank, i) => assert.equal(rank, got[0] + i, `place ${i} of ${view.snapshot.length} + ${view.live.length}`));
       assert.deepEqual(view.problems, []);
+      assert.equal(view.resets, 0, 'a broadcast resets the stream');
     }
     await Promise.all(joined.map(view => view.close()));
     assert.ok(sent > 100, `only ${sent} messages flowed`);
