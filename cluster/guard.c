@@ -173,10 +173,10 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
         }
     }
     if (message->type == RAFT_INSTALL_SNAPSHOT) {
-        if (message->install_snapshot.term >= raft->current_term) {
-            note_leader(guard, message->server_id, message->install_snapshot.term);
-        }
-        if (raft->legacy.snapshot_taking) {
+        raft_term term = message->install_snapshot.term;
+        if (term >= raft->current_term) note_leader(guard, message->server_id, term);
+        bool is_again = raft->snapshot.installing && term == raft->current_term;
+        if (raft->legacy.snapshot_taking || is_again) {
             drop_snapshot(guard, &message->install_snapshot);
             return false;
         }

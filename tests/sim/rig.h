@@ -4,6 +4,7 @@
 #include <raft/fixture.h>
 
 #include "cluster/guard.h"
+#include "cluster/machine.h"
 
 enum { RIG_NODES = 5, RIG_VALUES = 4096, RIG_HEARTBEAT_MS = 100, RIG_ELECTION_MS = 1000 };
 
@@ -18,6 +19,13 @@ struct rig_node {
     uint64_t values[RIG_VALUES]; /* as applied */
     size_t values_count;
     unsigned restored;
+
+    /* With has_chats instead: the real machine, and a history in RAM. */
+    struct chat chat;
+    struct machine machine;
+    struct shared *history[RIG_VALUES]; /* as on_event told them */
+    uint64_t number;                    /* of the last one */
+    uint64_t entry;                     /* on_entry's last */
 };
 
 struct rig {
@@ -28,6 +36,8 @@ struct rig {
     bool checks_match;   /* no leader believes more of a follower than is true */
     unsigned fatals;     /* calls of on_fatal, when it is to return */
     bool survives_fatal; /* else on_fatal ends the process with RIG_FATAL */
+    bool has_chats;
+    bool stores_late; /* else what is told is durable at once */
 };
 
 enum { RIG_FATAL = 42 };
@@ -36,6 +46,7 @@ struct rig_options {
     unsigned count;
     bool is_unguarded;
     bool is_stopped; /* do not start: the test puts entries in before */
+    bool has_chats;  /* values are messages, snapshots are manifests */
 };
 
 void rig_init(struct rig *rig, const struct rig_options *options);
@@ -49,6 +60,8 @@ void rig_run(struct rig *rig, unsigned msecs);
 /* Both ways between i and all others. */
 void rig_cut(struct rig *rig, unsigned i);
 void rig_join(struct rig *rig, unsigned i);
+/* With a gap: gives `to` up to `most` events of `from`'s history. */
+void rig_feed(struct rig *rig, unsigned to, unsigned from, uint64_t most);
 /* All nodes have applied the same values, as far as they go. */
 void rig_check_agreement(struct rig *rig);
 

@@ -183,6 +183,56 @@ static void a_held_snapshot_goes_with_the_close(void **state)
     assert_null(rig.nodes[0].guard.held);
 }
 
+/* The disk is full for a while: each snapshot_put ends without space. */
+static int (*put_below)(struct raft_io *, unsigned, struct raft_io_snapshot_put *,
+                        const struct raft_snapshot *, raft_io_snapshot_put_cb);
+static bool has_space;
+static unsigned puts_tried;
+static raft_io_snapshot_put_cb put_done;
+
+static void tell_no_space(struct raft_io_snapshot_put *request, int status)
+{
+    put_done(request, has_space ? status : RAFT_NOSPACE);
+}
+
+static int put_without_space(struct raft_io *io, unsigned trailing,
+                             struct raft_io_snapshot_put *request,
+                             const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb done)
+{
+    puts_tried++;
+    put_done = done;
+    return put_below(io, trailing, request, snapshot, tell_no_space);
+}
+
+static void a_snapshot_that_finds_no_space_is_tried_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, &(struct rig_options){.count = 1});
+    struct guard *guard = &rig.nodes[0].guard;
+    put_below = guard->real.snapshot_put;
+    guard->real.snapshot_put = put_without_space;
+    has_space = false;
+    puts_tried = 0;
+    rig.nodes[0].gives_manifests = true;
+    guard_durable(guard, UINT64_MAX);
+    raft_set_snapshot_threshold(rig_raft(&rig, 0), SMALL);
+    rig_run(&rig, 300);
+    for (uint64_t value = 1; value <= 10; value++) {
+        assert_int_equal(rig_propose(&rig, 0, value), 0);
+        rig_run(&rig, 100);
+    }
+    assert_true(puts_tried > 1);
+    assert_int_equal(guard->snapshots, 0);
+    assert_int_equal(rig_raft(&rig, 0)->trail.snapshot.index, 0);
+    assert_int_equal(rig.nodes[0].values_count, 10); /* nothing else is held up */
+    has_space = true;
+    rig_run(&rig, 500);
+    assert_true(guard->snapshots > 0);
+    assert_int_not_equal(rig_raft(&rig, 0)->trail.snapshot.index, 0);
+    rig_close(&rig);
+}
+
 /* ---- a gap ---- */
 
 static void on_transfer_done(struct raft_transfer *transfer)
@@ -294,6 +344,39 @@ static void a_node_whose_store_lags_takes_no_entries(void **state)
     guard_lag(&rig.nodes[2].guard, STORE_LAG_BYTES_MAX);
     rig_run(&rig, 2000);
     assert_int_equal(rig.nodes[2].values_count, 5);
+    rig_close(&rig);
+}
+
+static void a_node_whose_disk_is_full_takes_no_entries_and_does_not_lead(void **state)
+{
+    (void)state;
+    struct rig rig;
+    static struct raft_transfer transfer;
+    rig_init(&rig, &(struct rig_options){.count = 3});
+    assert_true(elect(&rig, 0));
+    rig_run(&rig, 500);
+    raft_index before = raft_last_index(rig_raft(&rig, 2));
+    guard_disk_full(&rig.nodes[2].guard, true);
+    for (uint64_t value = 1; value <= 5; value++) {
+        assert_int_equal(rig_propose(&rig, 0, value), 0);
+        rig_run(&rig, 200);
+    }
+    assert_int_equal(raft_last_index(rig_raft(&rig, 2)), before);
+    assert_int_equal(rig_raft(&rig, 2)->state, RAFT_FOLLOWER);
+    assert_int_equal(rig.nodes[1].values_count, 5);
+
+    guard_disk_full(&rig.nodes[2].guard, false);
+    rig_run(&rig, 2000);
+    assert_int_equal(rig.nodes[2].values_count, 5);
+    guard_disk_full(&rig.nodes[2].guard, true);
+    assert_int_equal(
+        raft_transfer(rig_raft(&rig, 0), &transfer, rig_raft(&rig, 2)->id, on_transfer_done), 0);
+    rig_run(&rig, 3 * RIG_ELECTION_MS);
+    assert_int_equal(rig_raft(&rig, 0)->state, RAFT_LEADER);
+
+    assert_true(guard_ready(&rig.nodes[0].guard));
+    guard_disk_full(&rig.nodes[0].guard, true);
+    assert_false(guard_ready(&rig.nodes[0].guard));
     rig_close(&rig);
 }
 
@@ -684,11 +767,13 @@ int main(void)
         cmocka_unit_test(a_snapshot_that_comes_while_one_is_taken_is_dropped),
         cmocka_unit_test(a_snapshot_is_held_until_the_store_is_durable),
         cmocka_unit_test(a_held_snapshot_goes_with_the_close),
+        cmocka_unit_test(a_snapshot_that_finds_no_space_is_tried_again),
         cmocka_unit_test(a_node_with_a_gap_is_not_made_leader),
         cmocka_unit_test(a_node_without_a_gap_is_elected_before_one_with),
         cmocka_unit_test(when_all_have_gaps_one_leads_after_five_timeouts_and_is_not_ready),
         cmocka_unit_test(a_node_with_a_full_gap_takes_no_entries),
         cmocka_unit_test(a_node_whose_store_lags_takes_no_entries),
+        cmocka_unit_test(a_node_whose_disk_is_full_takes_no_entries_and_does_not_lead),
         cmocka_unit_test(an_answer_that_cannot_be_sent_is_a_lost_message),
         cmocka_unit_test(a_failed_write_ends_the_process),
         cmocka_unit_test(the_trace_of_a_failed_write_ends_the_process),
