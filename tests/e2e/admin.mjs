@@ -1,0 +1,163 @@
+// What an administrator does while people write: leadership moves, nodes are drained one after another,
+// the history is copied. Nobody loses a message, none is there twice, and pages move by themselves.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { Cluster, differences, freePorts, run } from '../lib/cluster.mjs';
+import { Crowd } from '../lib/crowd.mjs';
+import { postJson, request } from '../lib/http.mjs';
+import { visit } from '../lib/phoenix.mjs';
+import { deadline, until } from '../lib/wait.mjs';
+
+const say = (node, room, text) => postJson(`${node.url}/api/rooms/${room}/messages`, { sender: 'tester', text, id: `${room} ${text}` });
+
+async function histories(cluster, from = 0) {
+  await cluster.level();
+  const all = {};
+  for (const node of cluster.nodes) all[node.name] = await node.events({ after: from });
+  return all;
+}
+
+/* People write through the pages of all nodes while `work` is done; then every history is held against
+ * what they were told. */
+async function whilePeopleWrite(cluster, work) {
+  const crowd = new Crowd({ urls: cluster.nodes.map(node => node.url), people: 40, rate: 60, rooms: 8 });
+  await crowd.arrive(30_000);
+  const last = await cluster.level();
+  crowd.start();
+  try {
+    await crowd.more(60, 30_000);
+    await work(crowd);
+    await crowd.more(60, 30_000);
+  } finally {
+    await crowd.settle(30_000);
+  }
+  const all = await histories(cluster);
+  assert.deepEqual(differences(all), []);
+  for (const events of Object.values(all)) assert.deepEqual(crowd.audit(events.slice(last)).wrong.slice(0, 5), []);
+  assert.deepEqual(crowd.problems.slice(0, 5), []);
+  assert.equal(crowd.open.size, 0, 'everything that was sent got its answer');
+}
+
+/* A backup's head and its events' numbers, read as docs/formats.md has them. */
+function readBackup(file) {
+  const bytes = fs.readFileSync(file);
+  assert.equal(bytes.toString('latin1', 0, 8), 'LTEABAK1');
+  const head = { number: Number(bytes.readBigUInt64LE(32)), digest: bytes.toString('hex', 48, 64) };
+  let at = bytes.readUInt32LE(12), count = 0;
+  for (; bytes.readUInt32LE(at) !== 0xffffffff; count++) at += 4 + bytes.readUInt32LE(at);
+  assert.equal(bytes.length, at + 32, 'the end is the end');
+  assert.equal(count, head.number);
+  return head;
+}
+
+describe('three nodes', () => {
+  let cluster;
+  before(async () => { cluster = await Cluster.start({ nodes: 3 }); }, { timeout: deadline(60_000) });
+  after(() => cluster?.down(), { timeout: deadline(30_000) });
+
+  for (const who of ['a follower', 'the leader']) {
+    test(`${who} is drained: its pages move, it ends with 0, and nothing is lost`, { timeout: deadline(120_000) }, async () => {
+      await whilePeopleWrite(cluster, async crowd => {
+        const leader = await cluster.leader();
+        const node = who === 'the leader' ? leader : (await cluster.followers())[0];
+        const view = await visit(node.url, '/lobby', { name: 'Kari' });
+        const ended = node.end(60_000);
+        const drained = cluster.cli(['drain', '-n', node.url, '--timeout', '10s']);
+        assert.equal((await view.socket.closed).code, 1012, 'come again, elsewhere');
+        const { code, out, err } = await drained;
+        assert.equal(code, 0, err);
+        assert.equal(out, `${node.url} has stopped.\n`);
+        assert.equal(await ended, 0, node.logTail());
+        if (node === leader) assert.match(node.log(), /leadership handed over/);
+        assert.notEqual((await cluster.leader()).name, node.name);
+        await crowd.more(40, 30_000);
+        node.start();
+        await cluster.ready(30_000);
+      });
+    });
+  }
+
+  test('a drain is answered before it begins, and a signal hurries it', { timeout: deadline(60_000) }, async () => {
+    const [node] = await cluster.followers();
+    const view = await visit(node.url, '/lobby', { name: 'Kari' });
+    const answer = await node.admin('POST', 'drain', { timeout_ms: 300_000 });
+    assert.equal(answer.status, 202, answer.text);
+    assert.deepEqual(answer.value, { draining: true, timeout_ms: 300_000 });
+    assert.equal(await node.stop(), 0, node.logTail());
+    assert.doesNotMatch(node.log(), /stopping at once/);
+    assert.equal((await view.socket.closed).code, 1012);
+    node.start();
+    await cluster.ready(30_000);
+  });
+
+  test('a backup made while people write is the history up to one number', { timeout: deadline(120_000) }, async () => {
+    const file = path.join(cluster.dir, 'tea.bak');
+    await whilePeopleWrite(cluster, async crowd => {
+      const { code, out, err } = await cluster.cli(['backup', file]);
+      assert.equal(code, 0, err);
+      assert.match(out, /^\d+ events of livetea from tea-\d, .*tea\.bak\n$/);
+      await crowd.more(20, 30_000);
+    });
+    const head = readBackup(file);
+    const [event] = await cluster.nodes[0].events({ after: head.number - 1, upTo: head.number });
+    assert.equal(event.digest, head.digest);
+    assert.equal(fs.statSync(file).mode & 0o777, 0o600);
+    assert.equal(fs.existsSync(`${file}.partial`), false);
+    const again = await cluster.cli(['backup', file]);
+    assert.equal(again.code, 1);
+    assert.match(again.err, /is there already/);
+    assert.equal((await cluster.cli(['backup', file, '--force'])).code, 0);
+    assert.ok(readBackup(file).number > head.number);
+  });
+
+  test('the secret is found as serve finds it, or it is said', async () => {
+    const config = path.join(cluster.dir, 'livetea.conf');
+    fs.writeFileSync(config, `[node]\nsecret_file = ${cluster.secretFile}\n`);
+    const env = { LIVETEA_NODE: cluster.urls() };
+    const file = path.join(cluster.dir, 'other.bak');
+    const other = path.join(cluster.dir, 'other-secret');
+    fs.writeFileSync(other, `${'o'.repeat(40)}\n`, { mode: 0o600 });
+    for (const how of [['--secret-file', cluster.secretFile], ['-c', config]]) {
+      assert.equal((await run(['backup', file, '--force', ...how], { env })).code, 0, how.join(' '));
+    }
+    assert.equal((await run(['backup', file, '--force'], { env: { ...env, LIVETEA_CONFIG: config } })).code, 0);
+    const none = await run(['backup', file, '--force'], { env });
+    assert.equal(none.code, 2);
+    assert.match(none.err, /secret is needed/);
+    const wrong = await run(['backup', file, '--force', '--secret-file', other], { env });
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.err, /does not believe the secret in .*other-secret/);
+    // While a secret is being changed the newer one is in front, and the nodes do not know it yet.
+    fs.writeFileSync(other, `${'o'.repeat(40)}\n${fs.readFileSync(cluster.secretFile, 'utf8')}`);
+    assert.equal((await run(['backup', file, '--force', '--secret-file', other], { env })).code, 0);
+  });
+});
+
+test('with an admin listener no thread of the public one knows these paths', { timeout: deadline(60_000) }, async () => {
+  const [port] = await freePorts(1);
+  const cluster = await Cluster.start({ nodes: 1, options: ['--http-threads', '3', '--http-admin-listen', `127.0.0.1:${port}`] });
+  try {
+    const [node] = cluster.nodes;
+    const headers = { authorization: `Bearer ${cluster.token()}` };
+    // The system spreads connections over the threads by their ports.
+    for (let i = 0; i < 30; i++) {
+      for (const [method, where] of [['GET', '/status'], ['GET', '/metrics'], ['GET', '/api/cluster/backup'], ['PUT', '/api/cluster/backup']]) {
+        assert.equal((await request(node.url + where, { method, headers })).status, 404, `${method} ${where}`);
+      }
+    }
+    const file = path.join(cluster.dir, 'tea.bak');
+    const blind = await cluster.cli(['backup', file]);
+    assert.equal(blind.code, 1);
+    assert.match(blind.err, /http\.admin_listen/);
+    assert.equal((await say(node, 'lobby', 'hello')).status, 201);
+    await until('it is stored', async () => (await cluster.cli(['backup', file, '--force', '-n', `127.0.0.1:${port}`])).code === 0 && readBackup(file).number === 1);
+    const ended = node.end(60_000);
+    const { code, err } = await cluster.cli(['drain', '-n', `127.0.0.1:${port}`]);
+    assert.equal(code, 0, err);
+    assert.equal(await ended, 0);
+  } finally {
+    await cluster.down();
+  }
+});
