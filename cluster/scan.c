@@ -2,14 +2,18 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "cluster/wire.h"
 
 enum {
     FORMAT = 1,
+    METADATA = 32,
     PREAMBLE = 8, /* the two checksums */
     ENTRY_HEAD = 16,
     SECTOR = 512,
@@ -17,7 +21,7 @@ enum {
     SEGMENT_MAX = 256 * 1024 * 1024 /* of raft's own choice 8 MiB, more for one large entry */
 };
 
-static uint32_t crc32(const uint8_t *at, size_t len)
+static uint32_t crc32_more(uint32_t crc, const uint8_t *at, size_t len)
 {
     static uint32_t table[256];
     if (table[1] == 0) {
@@ -29,10 +33,14 @@ static uint32_t crc32(const uint8_t *at, size_t len)
             table[i] = value;
         }
     }
-    uint32_t crc = 0;
     for (size_t i = 0; i < len; i++)
         crc = crc << 8 ^ table[(crc >> 24 ^ at[i]) & 255];
     return crc;
+}
+
+static uint32_t crc32(const uint8_t *at, size_t len)
+{
+    return crc32_more(0, at, len);
 }
 
 static bool is_zero(const uint8_t *at, size_t len)
@@ -62,6 +70,27 @@ static size_t batch_length(struct slice rest)
     if (rest.len < PREAMBLE + header + data) return 0;
     if (crc32(at + PREAMBLE + header, data) != little_load(at + 4, 4)) return 0;
     return PREAMBLE + header + data;
+}
+
+struct batches { /* that verify, from the start of a segment on */
+    size_t end;  /* of the last of them */
+    uint64_t entries, last_term;
+};
+
+static struct batches read_batches(struct slice bytes)
+{
+    struct batches batches = {.end = 8};
+    while (batches.end < bytes.len) {
+        struct slice rest = slice_skip(bytes, batches.end);
+        size_t len = batch_length(rest);
+        if (len == 0) break;
+        uint64_t count = little_load(rest.at + PREAMBLE, 8);
+        batches.entries += count;
+        batches.last_term =
+            little_load(rest.at + PREAMBLE + 8 + (size_t)(count - 1) * ENTRY_HEAD, 8);
+        batches.end += len;
+    }
+    return batches;
 }
 
 /* Is there a sector, aligned in the file, that was never written? */
@@ -94,12 +123,7 @@ int scan_segment(struct slice bytes, struct errmsg *errmsg)
         errmsg_set(errmsg, "its format is not known");
         return ERR_DATA;
     }
-    size_t at = 8;
-    while (at < bytes.len) {
-        size_t len = batch_length(slice_skip(bytes, at));
-        if (len == 0) break;
-        at += len;
-    }
+    size_t at = read_batches(bytes).end;
     if (at >= bytes.len || is_zero(start + at, bytes.len - at)) return 0;
     size_t next = next_batch(bytes, at);
     if (next == bytes.len || has_hole(bytes, at, next)) return 0; /* torn */
@@ -108,36 +132,44 @@ int scan_segment(struct slice bytes, struct errmsg *errmsg)
     return ERR_DATA;
 }
 
-static int scan_file(const char *path, struct errmsg *errmsg)
+/* All of a file; more than SEGMENT_MAX is more than raft would ever write, and is left out. */
+static int read_file(const char *path, struct buf *bytes, struct errmsg *errmsg)
 {
     FILE *file = fopen(path, "rbe");
     if (file == NULL) {
+        int rv = errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
         errmsg_set(errmsg, "cannot open %s: %s", path, strerror(errno));
-        return ERR_IO;
+        return rv;
     }
     int rv = 0;
-    struct buf bytes;
-    buf_init(&bytes, SEGMENT_MAX);
     while (rv == 0 && feof(file) == 0) {
         enum { PIECE = 1024 * 1024 };
-        size_t before = bytes.len;
-        char *into = buf_extend(&bytes, PIECE);
-        if (into == NULL) break; /* more than raft would ever write: it will say so itself */
+        size_t before = bytes->len;
+        char *into = buf_extend(bytes, PIECE);
+        if (into == NULL) break;
         size_t got = fread(into, 1, PIECE, file);
-        buf_truncate(&bytes, before + got);
+        buf_truncate(bytes, before + got);
         if (ferror(file) != 0) {
             errmsg_set(errmsg, "cannot read %s: %s", path, strerror(errno));
             rv = ERR_IO;
         }
     }
     fclose(file);
+    return rv;
+}
+
+static int scan_file(const char *path, struct errmsg *errmsg)
+{
+    struct buf bytes;
     struct errmsg reason;
+    buf_init(&bytes, SEGMENT_MAX);
+    int rv = read_file(path, &bytes, errmsg);
     if (rv == 0 && scan_segment(buf_slice(&bytes), &reason) != 0) {
         errmsg_set(errmsg, "%s is damaged: %s", path, reason.text);
         rv = ERR_DATA;
     }
     buf_close(&bytes);
-    return rv;
+    return rv == ERR_NOT_FOUND ? ERR_IO : rv;
 }
 
 int scan_open_segments(const char *raft_dir, struct errmsg *errmsg)
@@ -158,4 +190,286 @@ int scan_open_segments(const char *raft_dir, struct errmsg *errmsg)
     }
     closedir(listing);
     return rv;
+}
+
+/* ---- the whole directory ---- */
+
+struct segment {
+    uint64_t first, last; /* 0, counter: an open one */
+    bool is_open;
+};
+
+struct listing {
+    const char *dir;
+    struct segment *segments;
+    size_t count, size;
+    uint64_t snapshot[3]; /* term, index, time of the newest; zeros: none */
+};
+
+enum { PATH_SIZE = 1024 };
+
+static int wrong(struct errmsg *errmsg, const char *dir, const char *name, const char *why)
+{
+    errmsg_set(errmsg, "%s/%s is damaged: %s", dir, name, why);
+    return ERR_DATA;
+}
+
+/* "12-34" behind `prefix`: `count` numbers with '-' between them, nothing else. */
+static bool parse_name(const char *name, const char *prefix, uint64_t *numbers, size_t count)
+{
+    struct slice rest = slice_from(name);
+    if (!slice_starts(rest, slice_from(prefix))) return false;
+    rest = slice_skip(rest, strlen(prefix));
+    for (size_t i = 0; i < count; i++) {
+        struct slice digits = i + 1 < count ? slice_cut(&rest, '-') : rest;
+        if (!slice_to_u64(digits, &numbers[i])) return false;
+    }
+    return true;
+}
+
+static void keep_segment(struct listing *listing, struct segment segment)
+{
+    if (listing->count == listing->size) {
+        listing->size = listing->size == 0 ? 64 : 2 * listing->size;
+        listing->segments = mem_grow(listing->segments, listing->size * sizeof *listing->segments);
+    }
+    listing->segments[listing->count++] = segment;
+}
+
+/* Snapshots without a .meta beside them were never finished; raft clears them away. */
+static void keep_snapshot(struct listing *listing, const char *name, const uint64_t numbers[3])
+{
+    char path[PATH_SIZE];
+    const uint64_t *best = listing->snapshot;
+    int len = snprintf(path, sizeof path, "%s/%s.meta", listing->dir, name);
+    if (len < 0 || (size_t)len >= sizeof path || access(path, F_OK) != 0) return;
+    for (size_t i = 0; i < 3; i++) {
+        if (numbers[i] < best[i]) return;
+        if (numbers[i] > best[i]) break;
+    }
+    memcpy(listing->snapshot, numbers, sizeof listing->snapshot);
+}
+
+static int by_place(const void *left, const void *right)
+{
+    const struct segment *a = left, *b = right;
+    if (a->is_open != b->is_open) return a->is_open ? 1 : -1;
+    return (a->first > b->first) - (a->first < b->first);
+}
+
+static int list(struct listing *listing, struct errmsg *errmsg)
+{
+    DIR *dir = opendir(listing->dir);
+    if (dir == NULL && errno == ENOENT) return 0;
+    if (dir == NULL) {
+        errmsg_set(errmsg, "cannot list %s: %s", listing->dir, strerror(errno));
+        return ERR_IO;
+    }
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        uint64_t numbers[3];
+        if (parse_name(entry->d_name, "open-", numbers, 1))
+            keep_segment(listing, (struct segment){.first = numbers[0], .is_open = true});
+        else if (parse_name(entry->d_name, "snapshot-", numbers, 3))
+            keep_snapshot(listing, entry->d_name, numbers);
+        else if (parse_name(entry->d_name, "", numbers, 2))
+            keep_segment(listing, (struct segment){.first = numbers[0], .last = numbers[1]});
+    }
+    closedir(dir);
+    if (listing->count > 0)
+        qsort(listing->segments, listing->count, sizeof *listing->segments, by_place);
+    return 0;
+}
+
+/* ---- metadata ---- */
+
+struct metadata {
+    bool is_there;                     /* the file */
+    uint64_t version, term, voted_for; /* version 0: it was not written to its end */
+};
+
+static int read_metadata(struct metadata *metadata, const char *dir, int which,
+                         struct errmsg *errmsg)
+{
+    char name[16], path[PATH_SIZE];
+    struct buf bytes;
+    const char *why = NULL;
+    snprintf(name, sizeof name, "metadata%d", which);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    buf_init(&bytes, SEGMENT_MAX);
+    int rv = read_file(path, &bytes, errmsg);
+    *metadata = (struct metadata){.is_there = rv == 0};
+    if (rv == 0 && bytes.len >= METADATA) {
+        metadata->version = little_load(bytes.at + 8, 8);
+        metadata->term = little_load(bytes.at + 16, 8);
+        metadata->voted_for = little_load(bytes.at + 24, 8);
+        bool is_odd = metadata->version % 2 == 1;
+        if (little_load(bytes.at, 8) != FORMAT)
+            why = "its format is not known";
+        else if (bytes.len > METADATA || metadata->version == 0 || is_odd != (which == 1))
+            why = "its version is impossible";
+    }
+    if (why != NULL) rv = wrong(errmsg, dir, name, why);
+    buf_close(&bytes);
+    return rv == ERR_NOT_FOUND ? 0 : rv;
+}
+
+static int scan_metadata(struct scan_found *found, const char *dir, struct errmsg *errmsg)
+{
+    struct metadata files[2];
+    for (int i = 0; i < 2; i++) {
+        int rv = read_metadata(&files[i], dir, i + 1, errmsg);
+        if (rv != 0) return rv;
+    }
+    bool is_second = files[1].version > files[0].version;
+    const struct metadata *newer = &files[is_second], *older = &files[!is_second];
+    const char *name = is_second ? "metadata2" : "metadata1";
+    if (newer->version > 1 && !older->is_there)
+        return wrong(errmsg, dir, name, "the other one of the two is missing");
+    if (older->version > 0 && newer->version - older->version != 1)
+        return wrong(errmsg, dir, name, "its version does not follow that of the other one");
+    if (older->term > newer->term)
+        return wrong(errmsg, dir, name, "its term is before that of the other one");
+    found->has_metadata = newer->version > 0;
+    found->term = newer->term;
+    found->voted_for = newer->voted_for;
+    return 0;
+}
+
+/* ---- segments ---- */
+
+static const char *scan_closed(struct scan_found *found, const struct segment *segment,
+                               struct slice bytes)
+{
+    if (bytes.len < 8 || little_load(bytes.at, 8) != FORMAT) return "its format is not known";
+    struct batches batches = read_batches(bytes);
+    static char words[80];
+    if (batches.end < bytes.len) {
+        snprintf(words, sizeof words, "the batch at byte %zu cannot be read", batches.end);
+        return words;
+    }
+    if (segment->first == 0 || segment->last < segment->first ||
+        batches.entries < segment->last - segment->first + 1)
+        return "it has fewer entries than its name says";
+    if (found->segments > 0 && segment->first != found->last + 1)
+        return "the entries before it are missing";
+    if (found->segments == 0) found->first = segment->first;
+    found->last = segment->last;
+    found->last_term = batches.last_term;
+    found->segments++;
+    return NULL;
+}
+
+static const char *scan_open(struct scan_found *found, struct slice bytes, struct errmsg *reason)
+{
+    if (scan_segment(bytes, reason) != 0) return reason->text;
+    if (bytes.len < 8 || little_load(bytes.at, 8) != FORMAT) return NULL;
+    struct batches batches = read_batches(bytes);
+    if (batches.entries == 0) return NULL;
+    /* Where it begins stands nowhere: behind the closed ones, or behind the snapshot. */
+    if (found->segments == 0) {
+        found->first = found->snapshot_index + 1;
+        found->last = found->snapshot_index;
+    }
+    found->last += batches.entries;
+    found->last_term = batches.last_term;
+    found->segments++;
+    return NULL;
+}
+
+static int scan_one(struct scan_found *found, const char *dir, const struct segment *segment,
+                    struct errmsg *errmsg)
+{
+    char name[64], path[PATH_SIZE];
+    struct buf bytes;
+    struct errmsg reason;
+    if (segment->is_open)
+        snprintf(name, sizeof name, "open-%" PRIu64, segment->first);
+    else
+        snprintf(name, sizeof name, "%016" PRIu64 "-%016" PRIu64, segment->first, segment->last);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    buf_init(&bytes, SEGMENT_MAX);
+    int rv = read_file(path, &bytes, errmsg);
+    if (rv == 0) {
+        const char *why = segment->is_open ? scan_open(found, buf_slice(&bytes), &reason)
+                                           : scan_closed(found, segment, buf_slice(&bytes));
+        if (why != NULL) rv = wrong(errmsg, dir, name, why);
+    }
+    buf_close(&bytes);
+    return rv;
+}
+
+/* ---- snapshot ---- */
+
+static const char *check_meta(struct slice bytes)
+{
+    const uint8_t *at = (const uint8_t *)bytes.at;
+    if (bytes.len < 32 || little_load(at, 8) != FORMAT) return "its format is not known";
+    if (little_load(at + 24, 8) != bytes.len - 32) return "its length is not what it says";
+    if (little_load(at + 8, 8) != crc32(at + 16, bytes.len - 16))
+        return "its checksum does not match";
+    return NULL;
+}
+
+static int scan_snapshot(struct scan_found *found, const struct listing *listing,
+                         struct errmsg *errmsg)
+{
+    char name[96], path[PATH_SIZE];
+    struct buf bytes;
+    struct errmsg reason;
+    const uint64_t *numbers = listing->snapshot;
+    if (numbers[1] == 0) return 0;
+    buf_init(&bytes, SEGMENT_MAX);
+    snprintf(name, sizeof name, "snapshot-%" PRIu64 "-%" PRIu64 "-%" PRIu64 ".meta", numbers[0],
+             numbers[1], numbers[2]);
+    snprintf(path, sizeof path, "%s/%s", listing->dir, name);
+    int rv = read_file(path, &bytes, errmsg);
+    const char *why = rv == 0 ? check_meta(buf_slice(&bytes)) : NULL;
+    if (why != NULL) rv = wrong(errmsg, listing->dir, name, why);
+    buf_reset(&bytes);
+    name[strlen(name) - 5] = '\0';
+    snprintf(path, sizeof path, "%s/%s", listing->dir, name);
+    if (rv == 0) rv = read_file(path, &bytes, errmsg);
+    if (rv == 0 && manifest_decode(&found->manifest, buf_slice(&bytes), &reason) != 0)
+        rv = wrong(errmsg, listing->dir, name, reason.text);
+    if (rv == 0 && found->manifest.index != numbers[1])
+        rv = wrong(errmsg, listing->dir, name, "its index is not that of its name");
+    buf_close(&bytes);
+    if (rv != 0) return rv;
+    found->has_snapshot = true;
+    found->snapshot_term = numbers[0];
+    found->snapshot_index = numbers[1];
+    return 0;
+}
+
+static int check_fit(const struct scan_found *found, const char *dir, struct errmsg *errmsg)
+{
+    bool has_entries = found->segments > 0;
+    if (has_entries && found->first > found->snapshot_index + 1) {
+        errmsg_set(errmsg, "%s is damaged: its entries begin at %" PRIu64 ", and %s", dir,
+                   found->first,
+                   found->has_snapshot ? "the snapshot ends before" : "there is no snapshot");
+        return ERR_DATA;
+    }
+    uint64_t term = has_entries ? found->last_term : found->snapshot_term;
+    if ((has_entries || found->has_snapshot) && (!found->has_metadata || found->term < term)) {
+        errmsg_set(errmsg,
+                   "%s is damaged: the log reaches term %" PRIu64 ", the metadata files %" PRIu64
+                   ": votes are forgotten",
+                   dir, term, found->has_metadata ? found->term : 0);
+        return ERR_DATA;
+    }
+    return 0;
+}
+
+int scan_raft_dir(struct scan_found *found, const char *raft_dir, struct errmsg *errmsg)
+{
+    struct listing listing = {.dir = raft_dir};
+    *found = (struct scan_found){.first = 1};
+    int rv = list(&listing, errmsg);
+    if (rv == 0) rv = scan_metadata(found, raft_dir, errmsg);
+    if (rv == 0) rv = scan_snapshot(found, &listing, errmsg);
+    for (size_t i = 0; rv == 0 && i < listing.count; i++)
+        rv = scan_one(found, raft_dir, &listing.segments[i], errmsg);
+    mem_free(listing.segments);
+    return rv == 0 ? check_fit(found, raft_dir, errmsg) : rv;
 }

@@ -17,10 +17,33 @@
 #pragma once
 #include "base/err.h"
 #include "base/slice.h"
+#include "cluster/manifest.h"
 
 /* All open-* files of a raft directory. 0; ERR_DATA with the file and the place; ERR_IO. A directory
  * that is not there is fine. */
 int scan_open_segments(const char *raft_dir, struct errmsg *errmsg);
+
+/* What lies in the raft directory of a node that does not run. */
+struct scan_found {
+    bool has_metadata, has_snapshot;
+    uint64_t term, voted_for; /* of the newer metadata file */
+    uint64_t segments;        /* closed ones, and open ones with entries */
+    uint64_t first, last;     /* entries in them; first > last: none */
+    uint64_t last_term;
+    uint64_t snapshot_index, snapshot_term;
+    struct manifest manifest; /* of the newest snapshot */
+};
+
+/* Reads all of it: both metadata files, every segment, the newest snapshot, and how they fit one another.
+ * 0; ERR_DATA with the file and the place; ERR_IO. A directory that is not there has nothing in it.
+ *
+ *   metadata1, metadata2   format u64 = 1 | version u64 | term u64 | voted for u64; odd versions in the
+ *                          first; the higher one counts, a short file was never written
+ *   FIRST-LAST             a closed segment: nothing but batches
+ *   snapshot-TERM-INDEX-TIME.meta   format u64 = 1 | CRC of the rest u64 | configuration index u64 | its
+ *                          length u64 | configuration; beside it the snapshot itself: a manifest
+ */
+int scan_raft_dir(struct scan_found *found, const char *raft_dir, struct errmsg *errmsg);
 
 /* One segment's bytes. 0, or ERR_DATA with the place. Pure. */
 int scan_segment(struct slice bytes, struct errmsg *errmsg);

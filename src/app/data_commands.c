@@ -1,6 +1,7 @@
 #include "app/data_commands.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "app/settings.h"
 
@@ -70,6 +71,22 @@ int data_failed(const struct cli *cli, const struct cli_command *command, int co
 {
     fprintf(cli->err, "livetea %s: %s.\n", command->name, errmsg->text);
     return code;
+}
+
+int data_open(struct data_dir *dir, const char *path, struct errmsg *errmsg)
+{
+    char version[512];
+    snprintf(version, sizeof version, "%s/VERSION", path);
+    if (access(version, F_OK) != 0) {
+        errmsg_set(errmsg,
+                   access(path, F_OK) != 0 ? "%s is not there"
+                                           : "%s has no VERSION: it is no data directory",
+                   path);
+        return ERR_DATA;
+    }
+    int rv = data_dir_open(dir, path, NULL, errmsg);
+    if (rv == ERR_BUSY) errmsg_set(errmsg, "%s is in use: stop its node first", path);
+    return rv;
 }
 
 void data_tell_start(const struct cli *cli, const char *data_dir, const char *node)

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "cli/cli.h"
+#include "store/data_dir.h"
 
 extern const struct cli_command verify_command, restore_command, import_command, recover_command;
 
@@ -25,5 +26,8 @@ int data_exit(int rv);
 /* "livetea COMMAND: sentence" on err. Returns `code`. */
 int data_failed(const struct cli *cli, const struct cli_command *command, int code,
                 const struct errmsg *errmsg);
+/* A stopped node's directory, whoever it is of, with its LOCK; nothing is made in it but that. As
+ * data_dir_open, and ERR_DATA for one without a VERSION. */
+int data_open(struct data_dir *dir, const char *path, struct errmsg *errmsg);
 /* What to do with a directory made by restore, import or recover. */
 void data_tell_start(const struct cli *cli, const char *data_dir, const char *node);

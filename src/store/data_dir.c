@@ -287,7 +287,7 @@ int data_dir_open(struct data_dir *dir, const char *path, const char *node, stru
                    sizeof dir->path - 1);
         return ERR_CONFIG;
     }
-    assert(strlen(node) <= NODE_NAME_MAX);
+    assert(node == NULL || strlen(node) <= NODE_NAME_MAX);
     memcpy(dir->path, path, strlen(path) + 1);
 
     int rv = make_directory(path, errmsg);
@@ -297,10 +297,10 @@ int data_dir_open(struct data_dir *dir, const char *path, const char *node, stru
     rv = read_version(dir, errmsg);
     if (rv != 0) goto fail;
     if (dir->state == DATA_DIR_EMPTY) {
-        memcpy(dir->node, node, strlen(node) + 1);
+        if (node != NULL) memcpy(dir->node, node, strlen(node) + 1);
         return 0;
     }
-    if (strcmp(dir->node, node) != 0) {
+    if (node != NULL && strcmp(dir->node, node) != 0) {
         errmsg_set(errmsg, "%s belongs to node %s, and this is %s", path, dir->node, node);
         rv = ERR_DATA;
         goto fail;

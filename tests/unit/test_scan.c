@@ -265,6 +265,181 @@ static void another_format_is_not_read(void **state)
     assert_int_equal(scan_copy(), ERR_DATA);
 }
 
+/* ---- a whole directory ---- */
+
+static const char first_name[] = "0000000000000001-0000000000000001",
+                  closed_name[] = "0000000000000002-0000000000000021";
+
+static int scan_root(struct scan_found *found, struct errmsg *errmsg)
+{
+    *errmsg = (struct errmsg){.text = ""};
+    return scan_raft_dir(found, root, errmsg);
+}
+
+static void assert_damaged(const char *words)
+{
+    struct scan_found found;
+    struct errmsg errmsg;
+    assert_int_equal(scan_root(&found, &errmsg), ERR_DATA);
+    if (strstr(errmsg.text, words) == NULL) fail_msg("\"%s\" in \"%s\"", words, errmsg.text);
+}
+
+/* The file with one of its bits flipped is refused with these words; then it is as it was. */
+static void flip(const char *name, size_t place, const char *words)
+{
+    buf_reset(&copy);
+    read_file(name, &copy);
+    copy.at[place] ^= 4;
+    write_file(name, buf_slice(&copy));
+    assert_damaged(words);
+    copy.at[place] ^= 4;
+    write_file(name, buf_slice(&copy));
+}
+
+static void remove_file(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    assert_int_equal(remove(path), 0);
+}
+
+static uint32_t crc_of(const char *at, size_t len)
+{
+    uint32_t crc = 0;
+    for (size_t i = 0; i < 8 * len; i++) {
+        uint32_t bit = (uint32_t)(unsigned char)at[i / 8] >> (7 - i % 8) & 1;
+        crc = (crc << 1) ^ ((crc >> 31 ^ bit) != 0 ? 0x04c11db7u : 0);
+    }
+    return crc;
+}
+
+static void add_snapshot(uint64_t index)
+{
+    char meta[64] = {1}, bytes[MANIFEST_SIZE], name[64];
+    meta[16] = 1;  /* configuration index */
+    meta[24] = 32; /* bytes of configuration, anything */
+    meta[40] = 7;
+    uint32_t crc = crc_of(meta + 16, sizeof meta - 16);
+    for (size_t i = 0; i < 4; i++)
+        meta[8 + i] = (char)(unsigned char)(crc >> 8 * i);
+    manifest_encode(bytes, &(struct manifest){.cluster = {5}, .index = index, .number = 17});
+    snprintf(name, sizeof name, "snapshot-1-%d-99", (int)index);
+    write_file(name, slice_make(bytes, sizeof bytes));
+    snprintf(name, sizeof name, "snapshot-1-%d-99.meta", (int)index);
+    write_file(name, slice_make(meta, sizeof meta));
+}
+
+static void what_raft_wrote_is_read_whole(void **state)
+{
+    struct scan_found found;
+    struct errmsg errmsg;
+    (void)state;
+    remove_file("open-7"); /* of the test before */
+    if (scan_root(&found, &errmsg) != 0) fail_msg("%s", errmsg.text);
+    assert_true(found.segments == 2 && found.first == 1 && found.last == 21);
+    assert_true(found.has_metadata && found.term == 1 && found.last_term == 1);
+    assert_false(found.has_snapshot);
+
+    write_file("open-2", buf_slice(&segment)); /* behind the closed one, after a crash */
+    assert_int_equal(scan_root(&found, &errmsg), 0);
+    assert_true(found.segments == 3 && found.last == 41);
+    remove_file("open-2");
+
+    add_snapshot(20);
+    assert_int_equal(scan_root(&found, &errmsg), 0);
+    assert_true(found.has_snapshot && found.snapshot_index == 20 && found.manifest.number == 17);
+    remove_file("snapshot-1-20-99");
+    remove_file("snapshot-1-20-99.meta");
+    assert_int_equal(scan_raft_dir(&found, "/nonexistent/raft", &errmsg), 0);
+    assert_true(found.segments == 0 && !found.has_metadata);
+}
+
+static void a_bad_closed_segment_is_named(void **state)
+{
+    (void)state;
+    struct buf whole;
+    buf_init(&whole, 16 * 1024 * 1024);
+    read_file(closed_name, &whole);
+    for (size_t place = 8; place < whole.len; place += 997)
+        flip(closed_name, place, "0000000000000021 is damaged: the batch at byte");
+    flip(closed_name, 0, "format is not known");
+    write_file(closed_name, slice_first(buf_slice(&whole), whole.len - 1032));
+    assert_damaged("fewer entries than its name says");
+    write_file(closed_name, slice_first(buf_slice(&whole), whole.len / 2 + 4));
+    assert_damaged("cannot be read");
+    write_file(closed_name, buf_slice(&whole));
+    write_file("0000000000000024-0000000000000025", buf_slice(&whole));
+    assert_damaged("the entries before it are missing");
+    remove_file("0000000000000024-0000000000000025");
+    struct buf first;
+    buf_init(&first, 4096 + 65536);
+    read_file(first_name, &first);
+    remove_file(first_name);
+    remove_file(closed_name);
+    write_file("0000000000000009-0000000000000028", buf_slice(&whole));
+    assert_damaged("begin at 9, and there is no snapshot");
+    remove_file("0000000000000009-0000000000000028");
+    write_file(first_name, buf_slice(&first));
+    write_file(closed_name, buf_slice(&whole));
+    buf_close(&first);
+    buf_close(&whole);
+}
+
+static void metadata_must_fit_one_another_and_the_log(void **state)
+{
+    struct buf one;
+    struct scan_found found;
+    struct errmsg errmsg;
+    (void)state;
+    buf_init(&one, 16 * 1024 * 1024);
+    read_file("metadata1", &one);
+    flip("metadata1", 0, "metadata1 is damaged: its format");
+    flip("metadata1", 8, "the other one of the two is missing"); /* version 5 */
+    remove_file("metadata1");
+    assert_damaged("votes are forgotten");
+    write_file("metadata1", slice_first(buf_slice(&one), 20)); /* torn: as if it had not been */
+    assert_damaged("votes are forgotten");
+
+    char two[32];
+    memcpy(two, one.at, sizeof two);
+    two[8] = 2;
+    two[16] = 3;
+    write_file("metadata1", buf_slice(&one));
+    write_file("metadata2", slice_make(two, sizeof two));
+    assert_int_equal(scan_root(&found, &errmsg), 0);
+    assert_true(found.term == 3);
+    two[8] = 6;
+    write_file("metadata2", slice_make(two, sizeof two));
+    assert_damaged("does not follow that of the other one");
+    two[8] = 2;
+    two[16] = 0;
+    write_file("metadata2", slice_make(two, sizeof two));
+    assert_damaged("its term is before");
+    two[8] = 3;
+    write_file("metadata2", slice_make(two, sizeof two));
+    assert_damaged("its version is impossible");
+    remove_file("metadata2");
+    buf_close(&one);
+}
+
+static void a_bad_snapshot_is_named(void **state)
+{
+    (void)state;
+    add_snapshot(20);
+    for (size_t place = 0; place < MANIFEST_SIZE; place += 7)
+        flip("snapshot-1-20-99", place, "snapshot-1-20-99 is damaged");
+    for (size_t place = 16; place < 64; place += 5)
+        flip("snapshot-1-20-99.meta", place, "snapshot-1-20-99.meta is damaged");
+    add_snapshot(50); /* the newest counts; that it lies beyond the log is an install */
+    struct scan_found found;
+    struct errmsg errmsg;
+    assert_int_equal(scan_root(&found, &errmsg), 0);
+    assert_true(found.snapshot_index == 50);
+    remove_file("snapshot-1-50-99.meta"); /* was never finished */
+    assert_int_equal(scan_root(&found, &errmsg), 0);
+    assert_true(found.snapshot_index == 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +449,10 @@ int main(void)
         cmocka_unit_test(a_hole_in_a_large_write_is_no_damage),
         cmocka_unit_test(files_are_named_in_the_message),
         cmocka_unit_test(another_format_is_not_read),
+        cmocka_unit_test(what_raft_wrote_is_read_whole),
+        cmocka_unit_test(a_bad_closed_segment_is_named),
+        cmocka_unit_test(metadata_must_fit_one_another_and_the_log),
+        cmocka_unit_test(a_bad_snapshot_is_named),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
