@@ -277,13 +277,15 @@ void backfill_lag(struct backfill *backfill, size_t bytes, uint64_t now_ms)
 void backfill_progress(const struct backfill *backfill, struct backfill_progress *progress,
                        uint64_t now_ms)
 {
-    *progress = (struct backfill_progress){.from = backfill->from,
-                                           .number = backfill->number,
-                                           .goal = backfill->goal,
-                                           .peer = backfill->asked.peer,
-                                           .events_per_second = per_second(backfill, now_ms),
-                                           .events = backfill->events,
-                                           .bytes = backfill->taken_bytes};
+    bool is_pausing = is_wanting(backfill) && backfill->lag_bytes > BACKFILL_LAG_MAX;
+    *progress =
+        (struct backfill_progress){.from = backfill->from,
+                                   .number = backfill->number,
+                                   .goal = backfill->goal,
+                                   .peer = is_pausing ? backfill->peer : backfill->asked.peer,
+                                   .events_per_second = per_second(backfill, now_ms),
+                                   .events = backfill->events,
+                                   .bytes = backfill->taken_bytes};
 }
 
 struct backfill *backfill_new(const struct backfill_handler *handler)

@@ -81,7 +81,7 @@ struct backfill_progress {
     uint64_t from;   /* number at which the gap began */
     uint64_t number; /* reached */
     uint64_t goal;
-    uint64_t peer;              /* asked now; 0 = none */
+    uint64_t peer;              /* asked now, or next when the disk has caught up; 0 = none */
     uint64_t events_per_second; /* over the last seconds */
     uint64_t events, bytes;     /* taken in since the process began */
 };

@@ -227,6 +227,7 @@ static void tick_running(struct node *node, uint64_t now_ms)
     look_whether_level(node);
     look_at_store(node, now_ms);
     node_gap_tick(node, now_ms);
+    node_backfill_tick(node, now_ms);
     if (now_ms - node->beat_ms < BEAT_EVERY_MS) return;
     node->beat_ms = now_ms;
     node_beat(node);
@@ -352,6 +353,7 @@ static void make_parts(struct node *node)
                                                           .ask = node_ask_barrier,
                                                           .reply = node_reply_barrier,
                                                           .append = node_append_barrier});
+    node_backfill_make(node);
     node->rpc = rpc_new(
         options->loop, node->transport,
         &(struct rpc_handler){.owner = node, .on_frame = node_on_frame, .on_link = node_on_link});
@@ -456,6 +458,7 @@ static void on_all_closed(struct node *node)
     void *owner = node->stopped_owner;
     presence_free(node->presence);
     propose_free(node->propose);
+    backfill_free(node->backfill);
     buf_close(&node->frame);
     buf_close(&node->scratch);
     mem_free(node);
@@ -482,12 +485,19 @@ static void on_rpc_stopped(void *owner)
     transport_close(node->transport, on_transport_closed, node);
 }
 
+static void on_reads_stopped(void *owner)
+{
+    struct node *node = owner;
+    node->reads = NULL;
+    rpc_stop(node->rpc, on_rpc_stopped, node);
+}
+
 void node_close(struct node *node)
 {
     node->phase = NODE_CLOSING;
     forward_free(node->forward);
     barrier_free(node->barrier);
-    rpc_stop(node->rpc, on_rpc_stopped, node);
+    backfill_read_stop(node->reads, on_reads_stopped, node);
 }
 
 void node_stop(struct node *node, void (*on_stopped)(void *owner), void *owner)
@@ -527,7 +537,9 @@ void node_durable(struct node *node, uint64_t number)
 
 void node_lag(struct node *node, size_t bytes)
 {
-    if (node->raft_is_open) guard_lag(&node->guard, bytes);
+    if (!node->raft_is_open) return;
+    guard_lag(&node->guard, bytes);
+    backfill_lag(node->backfill, bytes, clock_ms());
 }
 
 uint64_t node_raft_durable(const struct node *node)

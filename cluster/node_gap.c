@@ -33,7 +33,6 @@ static void want(struct node *node)
     uint64_t goal = is_missing ? machine->goal.number : 0;
     if (goal == node->gap.goal) return;
     node->gap.goal = goal;
-    if (node->backfill == NULL) return;
     backfill_want(node->backfill, number, goal == 0 ? number : goal, clock_ms());
 }
 
@@ -156,8 +155,9 @@ void node_gap_status(const struct node *node, struct cluster_status *status)
 {
     const struct machine *machine = &node->machine;
     struct backfill_progress progress = {.peer = 0};
-    if (node->backfill != NULL) backfill_progress(node->backfill, &progress, clock_ms());
+    backfill_progress(node->backfill, &progress, clock_ms());
     status->backfilled_in = progress.events;
+    if (node->reads != NULL) status->backfilled_out = backfill_read_events(node->reads);
     status->has_gap = machine->has_gap;
     if (!machine->has_gap) return;
     status->gap.from = node->gap.from;

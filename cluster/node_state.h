@@ -4,6 +4,7 @@
  *   node_raft.c    raft: open, propose, the change of leaders, close
  *   node_frames.c  what it says to other nodes, and what it makes of what they say
  *   node_gap.c     a gap, a full disk: what keeps it from leading
+ *   node_backfill.c  events that it lacks, from others; and the other way
  *   status.c       what /status shows
  *
  *            formed or alone        node_stop             handed over      raft closed
@@ -16,6 +17,7 @@
 
 #include "cluster/ask.h"
 #include "cluster/backfill.h"
+#include "cluster/backfill_read.h"
 #include "cluster/barrier.h"
 #include "cluster/beat.h"
 #include "cluster/form.h"
@@ -54,6 +56,7 @@ struct node {
     struct forward *forward;
     struct barrier *barrier;
     struct backfill *backfill;
+    struct backfill_read *reads;
     struct machine machine;
     struct guard guard;
     struct raft raft;
@@ -117,6 +120,12 @@ bool node_is_unfit(const struct node *node); /* to lead: a gap, or a full disk *
 void node_gap_changed(void *owner);          /* the machine's on_gap */
 void node_gap_tick(struct node *node, uint64_t now_ms);
 void node_gap_status(const struct node *node, struct cluster_status *status);
+
+/* node_backfill.c */
+void node_backfill_make(struct node *node);
+void node_backfill_tick(struct node *node, uint64_t now_ms);
+int node_on_events_ask(struct node *node, const struct rpc_frame *frame);
+int node_on_events(struct node *node, const struct rpc_frame *frame);
 
 /* node_frames.c */
 int node_on_frame(void *owner, const struct rpc_frame *frame);

@@ -398,6 +398,7 @@ static void nothing_is_asked_for_while_the_disk_is_behind(void **state)
     tick();
     assert_int_equal(asks_count, 1);
     assert_int_equal(shunned_count, 0);
+    assert_int_equal(progress().peer, A); /* it is not as if nobody had any */
     backfill_lag(backfill, BACKFILL_LAG_MAX, now_ms);
     assert_int_equal(asks_count, 2); /* at once */
     assert_int_equal(last_ask()->from, 101);
