@@ -365,7 +365,7 @@ static void a_bad_closed_segment_is_named(void **state)
     flip(closed_name, 0, "format is not known");
     write_file(closed_name, slice_first(buf_slice(&whole), whole.len - 1032));
     assert_damaged("fewer entries than its name says");
-    write_file(closed_name, slice_first(buf_slice(&whole), whole.len / 2 + 4));
+    write_file(closed_name, slice_first(buf_slice(&whole), whole.len / 2 + 40));
     assert_damaged("cannot be read");
     write_file(closed_name, buf_slice(&whole));
     write_file("0000000000000024-0000000000000025", buf_slice(&whole));
