@@ -135,35 +135,46 @@ static const char *const kind_words[] = {[CHANGE_ADD] = "add",
                                          [CHANGE_REMOVE] = "remove",
                                          [CHANGE_TRANSFER] = "transfer"};
 
+/* What the cluster says has no final stop; what is answered has one. */
+static const char *whole_sentence(struct errmsg *out, const char *sentence)
+{
+    size_t len = strlen(sentence);
+    bool is_whole = len > 0 && strchr(".?!", sentence[len - 1]) != NULL;
+    errmsg_set(out, "%s%s", len == 0 ? "It is done" : sentence, is_whole ? "" : ".");
+    return out->text;
+}
+
 static void on_changed(void *owner, struct change_mail *mail)
 {
     struct exchange *exchange = owner;
     const struct change_answer *answer = &mail->answer;
+    struct errmsg whole;
     int status = admin_change_status(answer);
+    const char *sentence = whole_sentence(&whole, answer->sentence);
     log_info("change asked for by an administrator", "kind=%s name=%s status=%d word=%s",
              kind_words[mail->request.kind],
              mail->request.name[0] == '\0' ? "-" : mail->request.name, status,
              answer->word[0] == '\0' ? "-" : answer->word);
     if (status == 503) {
-        api_retry_after(exchange, status, answer->word, answer->sentence, 1000);
+        api_retry_after(exchange, status, answer->word, sentence, 1000);
         return;
     }
     if (status == 504) {
         exchange_error(exchange, status, "unknown",
                        answer->sentence[0] == '\0'
                            ? "It is not known whether that was done. Look at the members."
-                           : answer->sentence);
+                           : sentence);
         return;
     }
     if (status != 200) {
-        exchange_error(exchange, status, answer->word, answer->sentence);
+        exchange_error(exchange, status, answer->word, sentence);
         return;
     }
     struct buf body;
     buf_init(&body, 1024);
     buf_add_char(&body, '{');
     json_add_bool(&body, "done", true);
-    json_add_text(&body, "message", slice_from(answer->sentence));
+    json_add_text(&body, "message", slice_from(sentence));
     buf_add(&body, slice_of("}\n"));
     api_respond(exchange, status, json_type_name, buf_slice(&body));
     buf_close(&body);

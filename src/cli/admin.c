@@ -86,8 +86,9 @@ int admin_tell(const struct admin *admin, int rv, const struct client_answer *an
 /* Refusals that are none any more in a moment. */
 static bool passes(const struct client_answer *answer)
 {
-    static const char *const words[] = {"not_asking",   "not_level", "catching_up", "changing",
-                                        "transferring", "no_leader", "not_ready"};
+    static const char *const words[] = {"not_asking",     "behind",           "catching_up",
+                                        "change_running", "transfer_running", "not_ready",
+                                        "busy",           "no_leader"};
     struct json *body = NULL;
     bool is_one = false;
     if (json_parse(&body, buf_slice(&answer->body), NULL) != 0) return false;

@@ -229,7 +229,7 @@ static void a_new_member_is_promoted_when_it_has_caught_up(void **state)
     struct run it;
     (void)state;
     run(&it,
-        ANSWERS(DONE, LEVEL("12"), LEVEL("0"), REFUSED("not_level", "Not yet."), LEVEL("0"), DONE),
+        ANSWERS(DONE, LEVEL("12"), LEVEL("0"), REFUSED("behind", "Not yet."), LEVEL("0"), DONE),
         WORDS("members", "add", "tea-4=h:1", "--promote"));
     assert_int_equal(it.code, 0);
     assert_string_equal(it.out, "tea-4 is a member, without a vote.\ntea-4 is a voter.\n");
