@@ -233,7 +233,7 @@ static void a_leader_that_stops_hands_over_and_comes_back_level(void **state)
     wait_for(is_seen_away);
     write_at(a_follower(), &asked, "meanwhile");
     assert_int_equal(asked.answer.number, 2);
-    trio_start(&trio, place); /* without a store: it applies all again */
+    trio_start(&trio, place);
     wanted = 2;
     wait_for(all_have_it);
     wait_for(all_are_ready);

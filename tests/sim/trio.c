@@ -19,17 +19,48 @@ static void end_here(void *owner, int exit_code, const char *sentence)
 static void on_event(void *owner, const struct message_sent *event, struct shared *bytes)
 {
     struct trio_node *one = owner;
-    (void)bytes;
     one->events++;
     one->last_event_ns = clock_ns();
     one->digest = event->digest;
     if (event->number != one->events) end_here(owner, 99, "numbers are not dense");
+    if (one->waiting_count == one->waiting_max) {
+        one->waiting_max = one->waiting_max == 0 ? 64 : 2 * one->waiting_max;
+        one->waiting = mem_grow(one->waiting, one->waiting_max * sizeof *one->waiting);
+    }
+    one->waiting[one->waiting_count++] = shared_ref(bytes);
 }
 
 static void on_entry(void *owner, uint64_t index)
 {
     struct trio_node *one = owner;
+    if (index < one->index) end_here(owner, 99, "an index goes back");
     one->index = index;
+    one->has_entry = true;
+}
+
+static void store(struct trio_node *one)
+{
+    struct errmsg errmsg;
+    if (!one->has_entry) return;
+    const struct event_append append = {.events = one->waiting,
+                                        .events_count = one->waiting_count,
+                                        .index = one->index,
+                                        .raft_durable = node_raft_durable(one->node)};
+    one->has_entry = false;
+    int rv = event_store_append(one->store, &append, &errmsg);
+    if (rv != 0) end_here(one, 99, errmsg.text);
+    for (size_t i = 0; i < one->waiting_count; i++)
+        shared_unref(one->waiting[i]);
+    one->waiting_count = 0;
+    node_durable(one->node, one->events);
+}
+
+static void on_turn(uv_prepare_t *prepare)
+{
+    struct trio *trio = prepare->data;
+    for (size_t i = 0; i < trio->count; i++) {
+        if (trio->nodes[i].is_running) store(&trio->nodes[i]);
+    }
 }
 
 static void on_change(void *owner)
@@ -48,9 +79,12 @@ void trio_init(struct trio *trio, size_t count, int first_port)
 {
     struct errmsg errmsg;
     char line[512] = "";
-    *trio = (struct trio){.count = count, .first_port = first_port};
+    *trio = (struct trio){.count = count, .first_port = first_port, .keep_log = 8192};
     signal(SIGPIPE, SIG_IGN); /* as main does: libuv does not mask it */
     uv_loop_init(&trio->loop);
+    uv_prepare_init(&trio->loop, &trio->turn);
+    trio->turn.data = trio;
+    uv_prepare_start(&trio->turn, on_turn);
     snprintf(trio->root, sizeof trio->root, "/tmp/livetea-trio-XXXXXX");
     if (mkdtemp(trio->root) == NULL) abort();
     for (size_t i = 0; i < count; i++) {
@@ -61,21 +95,40 @@ void trio_init(struct trio *trio, size_t count, int first_port)
     if (peers_parse(trio->peers, &trio->peers_count, slice_from(line), &errmsg) != 0) abort();
     for (size_t i = 0; i < count; i++) {
         struct trio_node *one = &trio->nodes[i];
+        one->trio = trio;
         snprintf(one->name, sizeof one->name, "%s", trio->peers[i].name);
         snprintf(one->path, sizeof one->path, "%s/%zu", trio->root, i + 1);
     }
+}
+
+static void open_store(struct trio_node *one, struct event_meta *meta)
+{
+    const struct chat_limits limits = {.text_code_points_max = CHAT_TEXT_CODE_POINTS_MAX};
+    const struct trio *trio = one->trio;
+    struct errmsg errmsg = {.text = ""};
+    uint8_t cluster[16];
+    char path[512];
+    data_dir_path(&one->dir, "history", path, sizeof path);
+    cluster_id_of(cluster, "trio", trio->peers, trio->peers_count);
+    chat_init(&one->chat, &limits);
+    int rv = event_store_open(&one->store, &(struct event_store_options){.dir = path}, &errmsg);
+    if (rv == 0) rv = event_store_bind(one->store, cluster, &errmsg);
+    if (rv == 0) rv = event_store_restore(one->store, &one->chat, &errmsg);
+    if (rv != 0) end_here(one, 98, errmsg.text);
+    event_store_meta(one->store, meta);
+    one->events = meta->number;
+    one->index = meta->index;
 }
 
 void trio_start(struct trio *trio, size_t i)
 {
     struct trio_node *one = &trio->nodes[i];
     struct errmsg errmsg = {.text = ""};
+    struct event_meta meta;
     if (data_dir_open(&one->dir, one->path, one->name, &errmsg) != 0) {
         end_here(one, 98, errmsg.text);
     }
-    one->events = 0;
-    const struct chat_limits limits = {.text_code_points_max = CHAT_TEXT_CODE_POINTS_MAX};
-    chat_init(&one->chat, &limits);
+    open_store(one, &meta);
     int rv = node_start(&one->node,
                         &(struct node_options){.loop = &trio->loop,
                                                .handler = {.owner = one,
@@ -86,6 +139,8 @@ void trio_start(struct trio *trio, size_t i)
                                                            .on_fatal = end_here},
                                                .chat = &one->chat,
                                                .dir = &one->dir,
+                                               .store = one->store,
+                                               .meta = meta,
                                                .name = one->name,
                                                .cluster_name = "trio",
                                                .listen = trio->peers[i].address,
@@ -95,7 +150,7 @@ void trio_start(struct trio *trio, size_t i)
                                                .peers = trio->peers,
                                                .peers_count = trio->peers_count,
                                                .secret = slice_of("a secret of the three of them"),
-                                               .keep_log = 8192,
+                                               .keep_log = trio->keep_log,
                                                .heartbeat_ms = 40,
                                                .election_timeout_ms = 400},
                         &errmsg);
@@ -108,6 +163,13 @@ static void on_stopped(void *owner)
     struct trio_node *one = owner;
     one->is_running = false;
     one->node = NULL;
+    for (size_t i = 0; i < one->waiting_count; i++) /* told, and not on the disk */
+        shared_unref(one->waiting[i]);
+    mem_free(one->waiting);
+    one->waiting = NULL;
+    one->waiting_count = one->waiting_max = 0;
+    one->has_entry = false;
+    event_store_close(one->store);
     chat_close(&one->chat);
     data_dir_close(&one->dir);
 }
@@ -148,11 +210,30 @@ static void remove_tree(const char *path)
     if (system(command) != 0) fprintf(stderr, "cannot remove %s\n", path);
 }
 
+void trio_verify(struct trio *trio, size_t i, uint64_t number)
+{
+    struct trio_node *one = &trio->nodes[i];
+    struct event_store *opened;
+    struct event_meta meta;
+    struct errmsg errmsg = {.text = ""};
+    char path[512];
+    struct event_store_damage damage;
+    snprintf(path, sizeof path, "%s/history", one->path);
+    const struct event_store_options options = {.dir = path, .read_only = true};
+    int rv = event_store_open(&opened, &options, &errmsg);
+    if (rv == 0) rv = event_store_verify(opened, NULL, NULL, &damage, &errmsg);
+    if (rv != 0) end_here(one, 96, errmsg.text);
+    event_store_meta(opened, &meta);
+    if (meta.number != number) end_here(one, 96, "the store does not end where it should");
+    event_store_close(opened);
+}
+
 void trio_close(struct trio *trio)
 {
     for (size_t i = 0; i < trio->count; i++) {
         if (trio->nodes[i].is_running) trio_stop(trio, i);
     }
+    uv_close((uv_handle_t *)&trio->turn, NULL);
     uv_run(&trio->loop, UV_RUN_DEFAULT);
     uv_loop_close(&trio->loop);
     remove_tree(trio->root);

@@ -1,18 +1,27 @@
-/* Up to five nodes of a cluster in one process, on one loop, over loopback. */
+/* Up to five nodes of a cluster in one process, on one loop, over loopback, each with an event store. What
+ * a node tells is made durable at the next turn of the loop, as the store thread would do it later.
+ */
 #pragma once
 #include <uv.h>
 
 #include "base/clock.h"
 #include "cluster/node.h"
 
+struct trio;
+
 struct trio_node {
+    struct trio *trio;
     char name[NODE_NAME_MAX + 1];
     char path[256];
     struct data_dir dir;
     struct chat chat;
     struct node *node;
     bool is_running;
-    uint64_t events, index, last_event_ns;
+    struct event_store *store;
+    struct shared **waiting; /* for the store */
+    size_t waiting_count, waiting_max;
+    bool has_entry;                        /* marks may be moved up to `index` */
+    uint64_t events, index, last_event_ns; /* of the last one, over all runs */
     struct digest digest;
     unsigned told[CLUSTER_DISK_FREE + 1]; /* cluster events by kind */
     struct cluster_event last_told;
@@ -24,6 +33,8 @@ struct trio {
     struct peer peers[PEERS_MAX];
     size_t peers_count, count;
     int first_port;
+    unsigned keep_log; /* for the nodes that are started from now on */
+    uv_prepare_t turn;
     struct trio_node nodes[5];
 };
 
@@ -34,4 +45,6 @@ void trio_stop(struct trio *trio, size_t i);
 void trio_close(struct trio *trio);
 /* One that leads and is ready, or NULL. */
 struct trio_node *trio_leader(struct trio *trio);
+/* Of a stopped node: its store is whole, and at this event. */
+void trio_verify(struct trio *trio, size_t i, uint64_t number);
 bool trio_run_until(struct trio *trio, bool (*is_so)(struct trio *trio), uint64_t most_ms);
