@@ -13,9 +13,10 @@
 #include <cmocka.h>
 
 #include "base/crypto.h"
+#include "cluster/node_state.h"
 #include "trio.h"
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 20000, KEEP = 64 };
 
 static struct trio trio;
 
@@ -31,15 +32,27 @@ struct waiting {
     int status;
 };
 
-static int setup(void **state)
+static int begin(unsigned keep_log)
 {
     static int round;
-    (void)state;
     /* Below the ports that the system gives out; another run of this test has others. */
     trio_init(&trio, 3, 20000 + (getpid() % 1000) * 10 + round++ % 3 * 3);
+    trio.keep_log = keep_log;
     for (size_t i = 0; i < 3; i++)
         trio_start(&trio, i);
     return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return begin(8192);
+}
+
+static int setup_short_log(void **state)
+{
+    (void)state;
+    return begin(KEEP);
 }
 
 static int teardown(void **state)
@@ -256,6 +269,153 @@ static void without_a_majority_a_new_command_is_refused(void **state)
     assert_int_equal(trio.nodes[left].events, 0);
 }
 
+/* ---- a log that is cut, and a node that was away ---- */
+
+static struct trio_node *away;
+
+static bool has_gap_now(struct trio *t)
+{
+    struct cluster_status status;
+    (void)t;
+    node_status(away->node, &status);
+    return status.has_gap;
+}
+
+static bool has_some_of_what_is_missing(struct trio *t)
+{
+    struct cluster_status status;
+    node_status(away->node, &status);
+    return has_gap_now(t) && status.gap.number > status.gap.from;
+}
+
+static bool all_are_level(struct trio *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        struct cluster_status status;
+        if (!t->nodes[i].is_running) continue;
+        node_status(t->nodes[i].node, &status);
+        if (status.has_gap) return false;
+    }
+    return all_have_it(t) && all_are_ready(t);
+}
+
+static void write_many(size_t at, unsigned count, const char *text)
+{
+    struct asked asked;
+    for (; count > 0; count--) {
+        write_at(at, &asked, text); /* an entry each */
+        assert_int_equal(asked.answer.kind, ANSWER_ACCEPTED);
+        wanted = asked.answer.number;
+    }
+}
+
+/* A follower is gone while the others write more than they keep. */
+static void leave_one_behind(unsigned count, const char *text)
+{
+    wait_for(all_are_ready);
+    write_many(0, 5, "before");
+    wait_for(all_have_it);
+    away = &trio.nodes[a_follower()];
+    size_t place = (size_t)(away - trio.nodes);
+    trio_stop(&trio, place);
+    assert_int_equal(away->events, 5);
+    write_many((place + 1) % 3, count, text);
+}
+
+static void all_stop_with_the_same(void)
+{
+    wait_for(all_are_level);
+    for (size_t i = 1; i < 3; i++)
+        assert_memory_equal(&trio.nodes[i].digest, &trio.nodes[0].digest, 16);
+    for (size_t i = 0; i < 3; i++) {
+        trio_stop(&trio, i);
+        trio_verify(&trio, i, wanted);
+    }
+}
+
+static void a_node_that_was_away_for_long_gets_what_it_lacks(void **state)
+{
+    (void)state;
+    leave_one_behind(5 * KEEP, "meanwhile");
+    struct cluster_status status;
+    size_t place = (size_t)(away - trio.nodes);
+    node_status(trio.nodes[(place + 1) % 3].node, &status);
+    assert_true(status.snapshots > 0);
+    assert_true(status.snapshot_index > 0 && status.first_index > 5);
+    trio_start(&trio, place);
+    write_many((place + 1) % 3, 20, "and then"); /* some of it behind the gap */
+    wait_for(all_are_level);
+    assert_int_equal(away->told[CLUSTER_CATCHING_UP], 1);
+    assert_int_equal(away->told[CLUSTER_CAUGHT_UP], 1);
+    node_status(away->node, &status);
+    assert_true(status.backfilled_in > 2 * KEEP);
+    assert_int_equal(status.history_copies, 3);
+    write_many(place, 3, "and at itself");
+    all_stop_with_the_same();
+}
+
+static void who_ends_within_a_gap_goes_on_there(void **state)
+{
+    (void)state;
+    static char text[CHAT_TEXT_CODE_POINTS_MAX + 1];
+    memset(text, 'x', sizeof text - 1);
+    leave_one_behind(1000, text); /* more than fits one answer */
+    size_t place = (size_t)(away - trio.nodes);
+    trio_start(&trio, place);
+    wait_for(has_some_of_what_is_missing);
+    trio_stop(&trio, place);
+    uint64_t reached = away->events;
+    assert_true(reached > 5 && reached < wanted);
+    trio_verify(&trio, place, reached);
+    trio_start(&trio, place);
+    assert_int_equal(away->events, reached);
+    wait_for(has_gap_now); /* nothing of it had to be fetched again: numbers are dense */
+    all_stop_with_the_same();
+}
+
+static struct trio_node *unfit;
+
+static bool another_one_leads(struct trio *t)
+{
+    const struct trio_node *leader = trio_leader(t);
+    return leader != NULL && leader != unfit;
+}
+
+static void a_leader_with_a_gap_hands_over(void **state)
+{
+    (void)state;
+    wait_for(all_are_ready);
+    unfit = trio_leader(&trio);
+    struct node *node = unfit->node;
+    guard_gap(&node->guard, true, 0); /* as the machine would have it */
+    wait_for(another_one_leads);
+    guard_gap(&node->guard, false, 0);
+    wait_for(all_are_ready);
+}
+
+static void a_leader_whose_disk_is_full_hands_over_and_comes_back(void **state)
+{
+    (void)state;
+    struct cluster_status status;
+    wait_for(all_are_ready);
+    unfit = trio_leader(&trio);
+    size_t place = (size_t)(unfit - trio.nodes);
+    node_disk(unfit->node, DISK_FREE_MIN - 1);
+    node_status(unfit->node, &status);
+    assert_true(status.is_disk_full && !status.is_ready);
+    assert_int_equal(unfit->told[CLUSTER_DISK_FULL], 1);
+    wait_for(another_one_leads);
+    write_many((place + 1) % 3, 10, "without it");
+    assert_int_equal(unfit->events, 0);
+    node_disk(unfit->node, DISK_FREE_MIN + 1); /* not yet: it would be full again at once */
+    node_status(unfit->node, &status);
+    assert_true(status.is_disk_full);
+    node_disk(unfit->node, DISK_FREE_AGAIN);
+    assert_int_equal(unfit->told[CLUSTER_DISK_FREE], 1);
+    wait_for(all_are_level);
+    assert_int_equal(unfit->events, 10);
+}
+
 /* The same program again, for one node: `port place root`. Never comes back if that node goes on. */
 static _Noreturn void run_one_node(char **words)
 {
@@ -296,7 +456,8 @@ static void an_emptied_founder_does_not_begin_again(void **state)
 int main(int words_count, char **words)
 {
     if (words_count == 4) run_one_node(words);
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)       cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_SHORT(name) cmocka_unit_test_setup_teardown(name, setup_short_log, teardown)
     const struct CMUnitTest tests[] = {
         TEST(what_one_node_takes_all_nodes_have_in_the_same_order),
         TEST(one_id_at_three_nodes_is_one_message),
@@ -305,7 +466,11 @@ int main(int words_count, char **words)
         TEST(who_is_at_one_node_is_seen_at_all),
         TEST(a_leader_that_stops_hands_over_and_comes_back_level),
         TEST(without_a_majority_a_new_command_is_refused),
+        TEST(a_leader_with_a_gap_hands_over),
+        TEST(a_leader_whose_disk_is_full_hands_over_and_comes_back),
         TEST(an_emptied_founder_does_not_begin_again),
+        TEST_SHORT(a_node_that_was_away_for_long_gets_what_it_lacks),
+        TEST_SHORT(who_ends_within_a_gap_goes_on_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
