@@ -16,6 +16,7 @@ enum {
     METADATA = 32,
     PREAMBLE = 8, /* the two checksums */
     ENTRY_HEAD = 16,
+    COMMAND = 1, /* an entry's type */
     SECTOR = 512,
     ENTRIES_MAX = 1 << 20,
     SEGMENT_MAX = 256 * 1024 * 1024 /* of raft's own choice 8 MiB, more for one large entry */
@@ -376,23 +377,28 @@ static const char *scan_open(struct scan_found *found, struct slice bytes, struc
     return NULL;
 }
 
+static void segment_path(char path[PATH_SIZE], const char *dir, const struct segment *segment)
+{
+    if (segment->is_open)
+        snprintf(path, PATH_SIZE, "%s/open-%" PRIu64, dir, segment->first);
+    else
+        snprintf(path, PATH_SIZE, "%s/%016" PRIu64 "-%016" PRIu64, dir, segment->first,
+                 segment->last);
+}
+
 static int scan_one(struct scan_found *found, const char *dir, const struct segment *segment,
                     struct errmsg *errmsg)
 {
-    char name[64], path[PATH_SIZE];
+    char path[PATH_SIZE];
     struct buf bytes;
     struct errmsg reason;
-    if (segment->is_open)
-        snprintf(name, sizeof name, "open-%" PRIu64, segment->first);
-    else
-        snprintf(name, sizeof name, "%016" PRIu64 "-%016" PRIu64, segment->first, segment->last);
-    snprintf(path, sizeof path, "%s/%s", dir, name);
+    segment_path(path, dir, segment);
     buf_init(&bytes, SEGMENT_MAX);
     int rv = read_file(path, &bytes, errmsg);
     if (rv == 0) {
         const char *why = segment->is_open ? scan_open(found, buf_slice(&bytes), &reason)
                                            : scan_closed(found, segment, buf_slice(&bytes));
-        if (why != NULL) rv = wrong(errmsg, dir, name, why);
+        if (why != NULL) rv = wrong(errmsg, dir, path + strlen(dir) + 1, why);
     }
     buf_close(&bytes);
     return rv;
@@ -472,4 +478,81 @@ int scan_raft_dir(struct scan_found *found, const char *raft_dir, struct errmsg 
         rv = scan_one(found, raft_dir, &listing.segments[i], errmsg);
     mem_free(listing.segments);
     return rv == 0 ? check_fit(found, raft_dir, errmsg) : rv;
+}
+
+/* ---- entries ---- */
+
+struct entries {
+    scan_entry_fn on_entry;
+    void *owner;
+    uint64_t after, last; /* last: read, given or not */
+};
+
+/* The entries of one batch that verifies, up to the index `until`. */
+static int give_batch(struct entries *entries, struct slice batch, uint64_t until)
+{
+    uint64_t count = little_load(batch.at + PREAMBLE, 8);
+    const char *head = batch.at + PREAMBLE + 8;
+    const char *data = head + (size_t)count * ENTRY_HEAD;
+    for (uint64_t i = 0; i < count && entries->last < until; i++, head += ENTRY_HEAD) {
+        size_t len = (size_t)little_load(head + 12, 4);
+        bool is_command = head[8] == COMMAND;
+        entries->last++;
+        if (is_command && entries->last > entries->after) {
+            int rv = entries->on_entry(entries->owner, entries->last, slice_make(data, len));
+            if (rv != 0) return rv;
+        }
+        data += (len + 7) / 8 * 8;
+    }
+    return 0;
+}
+
+static int give_segment(struct entries *entries, struct slice bytes, uint64_t until)
+{
+    if (bytes.len < 8 || little_load(bytes.at, 8) != FORMAT) return 0;
+    struct slice rest = slice_skip(bytes, 8);
+    for (size_t len = batch_length(rest); len > 0; len = batch_length(rest)) {
+        int rv = give_batch(entries, rest, until);
+        if (rv != 0) return rv;
+        rest = slice_skip(rest, len);
+    }
+    return 0;
+}
+
+/* Sets *is_over when no entry can follow on this segment's. */
+static int give_file(struct entries *entries, const char *dir, const struct segment *segment,
+                     bool *is_over, struct errmsg *errmsg)
+{
+    char path[PATH_SIZE];
+    struct buf bytes;
+    segment_path(path, dir, segment);
+    buf_init(&bytes, SEGMENT_MAX);
+    int rv = read_file(path, &bytes, errmsg);
+    if (rv == 0)
+        rv =
+            give_segment(entries, buf_slice(&bytes), segment->is_open ? UINT64_MAX : segment->last);
+    buf_close(&bytes);
+    *is_over = !segment->is_open && entries->last < segment->last;
+    return rv;
+}
+
+int scan_entries(const char *raft_dir, uint64_t after, scan_entry_fn on_entry, void *owner,
+                 uint64_t *last, struct errmsg *errmsg)
+{
+    struct listing listing = {.dir = raft_dir};
+    struct entries entries = {.on_entry = on_entry, .owner = owner, .after = after};
+    int rv = list(&listing, errmsg);
+    bool is_over = false, has_begun = false;
+    for (size_t i = 0; rv == 0 && i < listing.count && !is_over; i++) {
+        const struct segment *segment = &listing.segments[i];
+        uint64_t before = segment->is_open ? listing.snapshot[1] : segment->first - 1;
+        if (!has_begun) entries.last = before;
+        if (!segment->is_open && entries.last != before) break;
+        if (!has_begun && before > after) break;
+        has_begun = true;
+        rv = give_file(&entries, raft_dir, segment, &is_over, errmsg);
+    }
+    mem_free(listing.segments);
+    *last = has_begun && entries.last > after ? entries.last : after;
+    return rv;
 }

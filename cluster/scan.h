@@ -45,5 +45,14 @@ struct scan_found {
  */
 int scan_raft_dir(struct scan_found *found, const char *raft_dir, struct errmsg *errmsg);
 
+/* Of one entry that holds commands. 0 to go on. */
+typedef int (*scan_entry_fn)(void *owner, uint64_t index, struct slice bytes);
+
+/* Gives out the entries behind `after`, in order, changing nothing on disk: for a directory that raft will not
+ * see again. It ends where they end, where one cannot be read, and, with nothing given, when they begin
+ * later than at `after` + 1. *last is the last one read. 0; what on_entry returned; ERR_IO. */
+int scan_entries(const char *raft_dir, uint64_t after, scan_entry_fn on_entry, void *owner,
+                 uint64_t *last, struct errmsg *errmsg);
+
 /* One segment's bytes. 0, or ERR_DATA with the place. Pure. */
 int scan_segment(struct slice bytes, struct errmsg *errmsg);

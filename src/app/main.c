@@ -5,10 +5,10 @@
 #include "app/data_commands.h"
 
 static const struct cli_command *const commands[] = {
-    &serve_command,          &status_command,     &members_command, &transfer_command,
-    &drain_command,          &send_command,       &tail_command,    &backup_command,
-    &verify_command,         &restore_command,    &import_command,  &check_config_command,
-    &default_config_command, &gen_secret_command, &version_command,
+    &serve_command,        &status_command,         &members_command,    &transfer_command,
+    &drain_command,        &send_command,           &tail_command,       &backup_command,
+    &verify_command,       &restore_command,        &recover_command,    &import_command,
+    &check_config_command, &default_config_command, &gen_secret_command, &version_command,
 };
 
 int main(int argc, char **argv)

@@ -440,6 +440,49 @@ static void a_bad_snapshot_is_named(void **state)
     assert_true(found.snapshot_index == 20);
 }
 
+/* ---- entries ---- */
+
+static int take_entry(void *owner, uint64_t index, struct slice bytes)
+{
+    uint64_t *next = owner;
+    assert_true(index == *next && bytes.len == 1000);
+    assert_int_equal(bytes.at[0], 'a' + (char)index - 2); /* the first one is the list of members */
+    (*next)++;
+    return index == 20 ? ERR_CLOSED : 0;
+}
+
+static void entries_are_given_up_to_the_first_bad_one(void **state)
+{
+    uint64_t next = 5, last = 0;
+    struct errmsg errmsg;
+    (void)state;
+    assert_int_equal(scan_entries(root, 4, take_entry, &next, &last, &errmsg), ERR_CLOSED);
+    assert_true(next == 21 && last == 20);
+    next = 21;
+    assert_int_equal(scan_entries(root, 20, take_entry, &next, &last, &errmsg), 0);
+    assert_true(next == 22 && last == 21);
+    assert_int_equal(scan_entries(root, 30, take_entry, &next, &last, &errmsg), 0);
+    assert_true(next == 22 && last == 30);
+
+    buf_reset(&copy);
+    read_file(closed_name, &copy);
+    copy.at[8 + 5 * 1032 + 500] ^= 1; /* of entry 7 */
+    write_file(closed_name, buf_slice(&copy));
+    next = 5;
+    assert_int_equal(scan_entries(root, 4, take_entry, &next, &last, &errmsg), 0);
+    assert_true(next == 7 && last == 6);
+    copy.at[8 + 5 * 1032 + 500] ^= 1;
+    write_file(closed_name, buf_slice(&copy));
+
+    remove_file(first_name); /* the log begins at 2: nothing continues a store at 0 */
+    next = 1;
+    assert_int_equal(scan_entries(root, 0, take_entry, &next, &last, &errmsg), 0);
+    assert_true(next == 1 && last == 0);
+    next = 2;
+    assert_int_equal(scan_entries(root, 1, take_entry, &next, &last, &errmsg), ERR_CLOSED);
+    assert_int_equal(next, 21);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +496,7 @@ int main(void)
         cmocka_unit_test(a_bad_closed_segment_is_named),
         cmocka_unit_test(metadata_must_fit_one_another_and_the_log),
         cmocka_unit_test(a_bad_snapshot_is_named),
+        cmocka_unit_test(entries_are_given_up_to_the_first_bad_one),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
