@@ -180,7 +180,7 @@ static void add_backfill(struct buf *out, const struct snapshot *snapshot)
           is_missing ? cluster->gap.goal - snapshot->events : 0,
           "Events of the history that are missing here and being fetched.");
     gauge(out, "livetea_history_copies", cluster->history_copies,
-          "Nodes that are up and have all events that this node knows of.");
+          "Nodes that are up and have every event that may be in no log any more.");
 }
 
 static void add_disk(struct buf *out, const struct snapshot *snapshot)
