@@ -49,6 +49,7 @@ struct domain_thread {
     const char *version;
     struct event_store *event_store;
     struct event_meta meta; /* of the store at start */
+    uint64_t raft_durable;  /* as the store was told last */
     struct chat chat;
     struct node *node; /* NULL once stopped */
     struct tails *tails;
@@ -124,7 +125,7 @@ static void on_entry(void *owner, uint64_t index)
     struct events_mail *append = outgoing_take(&domain->to_store, MAIL_APPEND);
     if (append != NULL) {
         append->index = index;
-        append->raft_durable = node_raft_durable(domain->node);
+        append->raft_durable = domain->raft_durable = node_raft_durable(domain->node);
         mailbox_send(domain->store, &append->mail);
         node_lag(domain->node, tails_kept_bytes(domain->tails));
     }
@@ -286,6 +287,20 @@ static void tell_snapshot(struct domain_thread *domain)
     snapshot_unref(snapshot);
 }
 
+/* How far raft's log is goes with the events. When none come it goes alone: should the log ever end before
+ * what it had, the store remembers. */
+static void send_marks(struct domain_thread *domain)
+{
+    uint64_t raft_durable = node_raft_durable(domain->node);
+    if (raft_durable <= domain->raft_durable) return;
+    domain->raft_durable = raft_durable;
+    struct events_mail *mail = mem_new(sizeof *mail);
+    mail->mail.kind = MAIL_APPEND;
+    mail->index = domain->chat.index;
+    mail->raft_durable = raft_durable;
+    mailbox_send(domain->store, &mail->mail);
+}
+
 static void on_disk_looked(struct disk_look *look)
 {
     struct domain_thread *domain =
@@ -310,6 +325,7 @@ static void on_second(uv_timer_t *timer)
     node_set_browsers(domain->node, web.conn.websockets,
                       vitals->history_bytes + vitals->raft_bytes);
     settle_reaching(domain, uv_now(&domain->loop));
+    send_marks(domain);
     tell_snapshot(domain);
 }
 
@@ -490,6 +506,7 @@ static void on_mail(void *owner, struct mail *mail)
     case MAIL_REPORT: report(domain); break;
     case MAIL_QUIET:
         domain->is_quiet = true;
+        send_marks(domain);
         node_stop(domain->node, now_quiet, domain);
         break;
     case MAIL_STOP: stop(domain); break;
@@ -560,6 +577,7 @@ int domain_thread_start(struct domain_thread **out, const struct domain_thread_o
     int rv = event_store_restore(options->store, &domain->chat, errmsg);
     if (rv != 0) goto fail;
     event_store_meta(options->store, &domain->meta);
+    domain->raft_durable = domain->meta.raft_durable;
 
     uv_loop_init(&domain->loop);
     uv_sem_init(&domain->quiet, 0);

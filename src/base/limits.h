@@ -40,8 +40,10 @@ enum {
     LOG_REPEATS_WATCHED = 16, /* different words that a thread keeps count of */
 
     /* the event store */
-    STORE_BATCH_EVENTS = 4096,
-    STORE_BATCH_MS = 50,
+    STORE_BATCH_EVENTS = 4096,          /* make a commit, */
+    STORE_BATCH_EVENTS_MAX = 32 * 1024, /* or so many when more are waiting already, */
+    STORE_BATCH_MS = 50,                /* or whatever there is then */
+    STORE_FULL_RETRY_MS = 500,          /* no room on its disk: tries again */
     STORE_READERS_MAX = 126,
 
     /* browsers */
@@ -121,5 +123,5 @@ static_assert(BACKFILL_CHUNK_BYTES + CHAT_TEXT_MAX + 4096 < RPC_FRAME_MAX, "a ch
 static_assert(BACKFILL_LAG_MAX < STORE_LAG_BYTES_MAX, "backfill alone never stops the log");
 static_assert(TAIL_MAX >= TAIL_MIN && TAIL_MIN >= PAGE_MESSAGES,
               "a first page comes from the tail");
-static_assert(WINDOW_EVENTS >= 4 * (COMMANDS_WAITING_MAX + STORE_BATCH_EVENTS),
+static_assert(WINDOW_EVENTS >= 3 * (COMMANDS_WAITING_MAX + STORE_BATCH_EVENTS_MAX),
               "a command that was just looked up in the store lands inside of the window");

@@ -6,7 +6,6 @@
 #include "base/mailbox.h"
 
 #include <assert.h>
-#include <stdbool.h>
 
 static void take_all(struct mailbox *box)
 {
@@ -55,6 +54,15 @@ void mailbox_send(struct mailbox *box, struct mail *mail)
     box->last = &mail->next;
     uv_mutex_unlock(&box->mutex);
     if (was_empty) uv_async_send(&box->doorbell);
+}
+
+bool mailbox_has_more(struct mailbox *box)
+{
+    if (box->taken != NULL) return true;
+    uv_mutex_lock(&box->mutex);
+    bool has_more = box->first != NULL;
+    uv_mutex_unlock(&box->mutex);
+    return has_more;
 }
 
 void mailbox_close(struct mailbox *box)

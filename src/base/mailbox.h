@@ -6,6 +6,8 @@
  * reply but another mail.
  */
 #pragma once
+#include <stdbool.h>
+
 #include <uv.h>
 
 struct mail { /* first member of everything that is sent */
@@ -29,6 +31,9 @@ void mailbox_init(struct mailbox *box, uv_loop_t *loop, mail_fn on_mail, void *o
 
 /* Any thread. Never waits longer than it takes to link one pointer. Takes the mail. */
 void mailbox_send(struct mailbox *box, struct mail *mail);
+
+/* For its receiver: does another mail wait behind the one that is being delivered? */
+bool mailbox_has_more(struct mailbox *box);
 
 /* Call from the loop's thread once no thread sends any more (join them first). Mails still inside
  * are delivered; the memory may go when the loop has run out. */

@@ -15,13 +15,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "store/event_store_inside.h"
 #include "store/rows.h"
 
-enum { TABLES = 5 };
+enum { TABLES = 5, FULL_BYTES = 4 * 1024 * 1024 /* free on a disk that counts as full */ };
 
 struct event_reader {
     struct event_store *store;
@@ -411,6 +412,17 @@ static int append_all(struct appending *appending, const struct event_append *ap
     return rv == 0 ? 0 : fail(errmsg, rv, "append to the tables");
 }
 
+/* LMDB calls it an input/output error when the file system took a part of what it wrote: so a full disk
+ * is looked for. To try again is safe here, since a transaction that failed is made anew as a whole and
+ * written to pages that nobody uses yet. */
+static int commit_code(const struct event_store *store, int rv)
+{
+    mdb_filehandle_t fd;
+    struct statvfs disk;
+    if (rv != EIO || mdb_env_get_fd(store->env, &fd) != 0 || fstatvfs(fd, &disk) != 0) return rv;
+    return (uint64_t)disk.f_bavail * disk.f_frsize < FULL_BYTES ? ENOSPC : rv;
+}
+
 static bool marks_moved(const struct event_meta *from, const struct event_meta *to)
 {
     return from->number != to->number || from->index != to->index ||
@@ -435,7 +447,7 @@ static int append_in(struct appending *appending, const struct event_append *app
         goto fail;
     }
     rv = mdb_txn_commit(appending->txn);
-    if (rv != 0) return fail(errmsg, rv, "commit");
+    if (rv != 0) return fail(errmsg, commit_code(store, rv), "commit");
     store->marks = *marks;
     return 0;
 
