@@ -255,9 +255,9 @@ static void raft_fatal(struct node *node, const char *what, int rv)
 {
     char sentence[512];
     const char *reason = node->io.errmsg[0] != '\0' ? node->io.errmsg : raft_strerror(rv);
-    int exit_code = rv == RAFT_CORRUPT || rv == RAFT_MALFORMED ? 3 : 1;
     snprintf(sentence, sizeof sentence, "%s: %s", what, reason);
-    node_fatal(node, exit_code, sentence);
+    if (rv == RAFT_CORRUPT || rv == RAFT_MALFORMED) node_fatal_data(node, sentence);
+    node_fatal(node, 1, sentence);
 }
 
 static void bootstrap(struct node *node)
@@ -379,7 +379,8 @@ void node_raft_start(struct node *node, bool must_bootstrap)
         node_fatal(node, 1, errmsg.text);
     }
     int rv = scan_open_segments(path, &errmsg);
-    if (rv != 0) node_fatal(node, rv == ERR_DATA ? 3 : 1, errmsg.text);
+    if (rv == ERR_DATA) node_fatal_data(node, errmsg.text);
+    if (rv != 0) node_fatal(node, 1, errmsg.text);
     node->phase = NODE_RUNNING;
     node->raft_is_open = true;
     open_raft(node, path);

@@ -416,30 +416,28 @@ static void a_leader_whose_disk_is_full_hands_over_and_comes_back(void **state)
     assert_int_equal(unfit->events, 10);
 }
 
-/* The same program again, for one node: `port place root`. Never comes back if that node goes on. */
+/* ---- starts that end at once ---- */
+
+/* The same program again, for one node: `port place root of`. Never comes back if that node goes on. */
 static _Noreturn void run_one_node(char **words)
 {
     size_t place = (size_t)atoi(words[2]);
-    trio_init(&trio, 3, atoi(words[1]));
+    trio_init(&trio, (size_t)atoi(words[4]), atoi(words[1]));
+    trio.keep_log = KEEP;
     snprintf(trio.nodes[place].path, sizeof trio.nodes[place].path, "%s", words[3]);
     trio_start(&trio, place);
     for (;;)
         uv_run(&trio.loop, UV_RUN_ONCE);
 }
 
-static void an_emptied_founder_does_not_begin_again(void **state)
+static int exit_code_of(size_t place)
 {
-    (void)state;
-    char command[512], port[16], number[16];
-    wait_for(all_are_ready);
-    size_t place = a_follower();
-    trio_stop(&trio, place);
-    snprintf(command, sizeof command, "rm -rf '%s'", trio.nodes[place].path);
-    assert_int_equal(system(command), 0);
+    char port[16], number[16], count[16];
     snprintf(port, sizeof port, "%d", trio.first_port);
     snprintf(number, sizeof number, "%zu", place);
+    snprintf(count, sizeof count, "%zu", trio.count);
     char self[] = "test_trio";
-    char *words[] = {self, port, number, trio.nodes[place].path, NULL};
+    char *words[] = {self, port, number, trio.nodes[place].path, count, NULL};
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
@@ -448,14 +446,123 @@ static void an_emptied_founder_does_not_begin_again(void **state)
     }
     int status = 0;
     while (waitpid(pid, &status, WNOHANG) == 0)
-        uv_run(&trio.loop, UV_RUN_ONCE);
+        uv_run(&trio.loop, UV_RUN_NOWAIT);
     assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 3);
+    return WEXITSTATUS(status);
+}
+
+/* A shell's words about the directory of a node, as $1. */
+static void shell(size_t place, const char *words)
+{
+    char command[1024];
+    snprintf(command, sizeof command, "set -e; set -- '%s'; %s", trio.nodes[place].path, words);
+    assert_int_equal(system(command), 0);
+}
+
+static void an_emptied_founder_does_not_begin_again(void **state)
+{
+    (void)state;
+    wait_for(all_are_ready);
+    size_t place = a_follower();
+    trio_stop(&trio, place);
+    shell(place, "rm -rf \"$1\"");
+    assert_int_equal(exit_code_of(place), 3);
+}
+
+static void a_log_without_its_snapshots_is_refused(void **state)
+{
+    (void)state;
+    wait_for(all_are_ready);
+    write_many(0, 5 * KEEP, "hello");
+    size_t place = a_follower();
+    trio_stop(&trio, place);
+    shell(place, "cp -r \"$1\" \"$1.kept\"; rm \"$1\"/raft/snapshot-*");
+    assert_int_equal(exit_code_of(place), 3);
+
+    /* One byte of the newest manifest: raft itself would not notice. */
+    shell(place, "rm -rf \"$1\"; cp -r \"$1.kept\" \"$1\"; "
+                 "for f in $(ls -t \"$1\"/raft/snapshot-* | grep -v meta); do "
+                 "printf x | dd of=$f bs=1 seek=50 conv=notrunc status=none; done");
+    assert_int_equal(exit_code_of(place), 3);
+
+    shell(place, "rm -rf \"$1\"; mv \"$1.kept\" \"$1\"");
+    trio_start(&trio, place);
+    wait_for(all_are_level);
+}
+
+static void a_lost_history_is_fetched_again(void **state)
+{
+    (void)state;
+    wait_for(all_are_ready);
+    write_many(0, 5 * KEEP, "hello");
+    size_t place = a_follower();
+    away = &trio.nodes[place];
+    trio_stop(&trio, place);
+    shell(place, "rm -rf \"$1\"/history");
+    trio_start(&trio, place);
+    assert_int_equal(away->events, 0);
+    all_stop_with_the_same();
+    assert_int_equal(away->told[CLUSTER_CAUGHT_UP], 1);
+}
+
+static int begin_alone_with(uint64_t events)
+{
+    trio_init(&trio, 1, 20000 + (getpid() % 1000) * 10 + 9);
+    trio.keep_log = KEEP;
+    if (events > 0) trio_fill(&trio, 0, events);
+    trio_start(&trio, 0);
+    return 0;
+}
+
+static int setup_alone(void **state)
+{
+    (void)state;
+    return begin_alone_with(0);
+}
+
+static void who_is_alone_cannot_fetch_a_lost_history(void **state)
+{
+    (void)state;
+    wait_for(has_leader);
+    write_many(0, 5 * KEEP, "hello");
+    trio_stop(&trio, 0);
+    trio_verify(&trio, 0, wanted);
+    trio_start(&trio, 0); /* as it is: behind its snapshot and its log */
+    wait_for(has_leader);
+    write_many(0, 1, "again");
+    trio_stop(&trio, 0);
+    shell(0, "rm -rf \"$1\"/history");
+    assert_int_equal(exit_code_of(0), 3);
+}
+
+static int setup_restored(void **state)
+{
+    (void)state;
+    return begin_alone_with(20);
+}
+
+static void a_history_that_is_older_than_its_log_goes_on(void **state)
+{
+    (void)state;
+    struct cluster_status status;
+    wait_for(has_leader);
+    write_many(0, 1, "now");
+    assert_int_equal(wanted, 21);
+    node_status(trio.nodes[0].node, &status);
+    assert_int_equal(status.last_index, 3); /* the members, the manifest, this one */
+    trio_stop(&trio, 0);
+    trio_verify(&trio, 0, 21);
+    trio_start(&trio, 0);
+    wait_for(has_leader);
+    write_many(0, 1, "and again");
+    assert_int_equal(wanted, 22);
+    node_status(trio.nodes[0].node, &status);
+    assert_int_equal(status.last_index, 4); /* no second manifest */
 }
 
 int main(int words_count, char **words)
 {
-    if (words_count == 4) run_one_node(words);
+    if (words_count == 5) run_one_node(words);
 #define TEST(name)       cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_SHORT(name) cmocka_unit_test_setup_teardown(name, setup_short_log, teardown)
     const struct CMUnitTest tests[] = {
@@ -471,6 +578,12 @@ int main(int words_count, char **words)
         TEST(an_emptied_founder_does_not_begin_again),
         TEST_SHORT(a_node_that_was_away_for_long_gets_what_it_lacks),
         TEST_SHORT(who_ends_within_a_gap_goes_on_there),
+        TEST_SHORT(a_log_without_its_snapshots_is_refused),
+        TEST_SHORT(a_lost_history_is_fetched_again),
+        cmocka_unit_test_setup_teardown(a_history_that_is_older_than_its_log_goes_on,
+                                        setup_restored, teardown),
+        cmocka_unit_test_setup_teardown(who_is_alone_cannot_fetch_a_lost_history, setup_alone,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,35 @@ static void open_store(struct trio_node *one, struct event_meta *meta)
     one->index = meta->index;
 }
 
+void trio_fill(struct trio *trio, size_t i, uint64_t events)
+{
+    struct trio_node *one = &trio->nodes[i];
+    struct errmsg errmsg = {.text = ""};
+    struct event_meta meta;
+    int rv = data_dir_open(&one->dir, one->path, one->name, &errmsg);
+    one->dir.raft_id = peer_id(one->name);
+    cluster_id_of(one->dir.cluster, "trio", trio->peers, trio->peers_count);
+    if (rv == 0) rv = data_dir_mark(&one->dir, DATA_DIR_FORMING, &errmsg);
+    if (rv != 0) end_here(one, 98, errmsg.text);
+    open_store(one, &meta);
+    while (one->chat.number < events) {
+        struct message_sent event;
+        struct send_message command = {.room = slice_of("tea"),
+                                       .sender = slice_of("Ann"),
+                                       .text = slice_of("long ago"),
+                                       .unseen_up_to = one->chat.number};
+        memcpy(command.id.bytes, &one->chat.number, sizeof one->chat.number);
+        if (chat_apply(&one->chat, &command, 0, &event) != CHAT_APPLIED) abort();
+        struct shared *bytes = event_encode(&event);
+        const struct event_append append = {.events = &bytes, .events_count = 1};
+        if (event_store_append(one->store, &append, &errmsg) != 0) end_here(one, 98, errmsg.text);
+        shared_unref(bytes);
+    }
+    event_store_close(one->store);
+    chat_close(&one->chat);
+    data_dir_close(&one->dir);
+}
+
 void trio_start(struct trio *trio, size_t i)
 {
     struct trio_node *one = &trio->nodes[i];

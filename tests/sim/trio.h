@@ -39,6 +39,8 @@ struct trio {
 };
 
 void trio_init(struct trio *trio, size_t count, int first_port);
+/* Before the first start: a history that is older than the cluster, as after a restore. */
+void trio_fill(struct trio *trio, size_t i, uint64_t events);
 void trio_start(struct trio *trio, size_t i);
 /* Gently; runs the loop until it is done. */
 void trio_stop(struct trio *trio, size_t i);
