@@ -5,6 +5,9 @@
 
 #include "base/mem.h"
 
+/* Places in the ring: at first, and at most while nothing is kept. */
+enum { KEPT_FIRST = 256, KEPT_IDLE = 4096 };
+
 struct shown_room {
     char name[ROOM_MAX];
     uint8_t name_len;
@@ -106,12 +109,16 @@ static void drop_durable(struct tails *tails)
         tails->kept_first = (tails->kept_first + 1) % tails->kept_size;
         tails->kept_count--;
     }
+    if (tails->kept_count > 0 || tails->kept_size <= KEPT_IDLE) return;
+    mem_free(tails->kept); /* what a flood needed is not needed for ever */
+    tails->kept = NULL;
+    tails->kept_first = tails->kept_size = 0;
 }
 
 static void keep(struct tails *tails, const struct message_sent *event, struct shared *bytes)
 {
     if (tails->kept_count == tails->kept_size) {
-        size_t size = tails->kept_size == 0 ? 256 : 2 * tails->kept_size;
+        size_t size = tails->kept_size == 0 ? KEPT_FIRST : 2 * tails->kept_size;
         struct message *ring = mem_new_array(size, sizeof *ring);
         for (size_t i = 0; i < tails->kept_count; i++)
             ring[i] = *kept_at(tails, i);
