@@ -458,12 +458,15 @@ static void report(const struct domain_thread *domain)
     char sentence[BOARD_SENTENCE_MAX];
     if (domain->node == NULL) return;
     node_status(domain->node, &cluster);
+    bool lacks_some = cluster.has_gap && cluster.gap.goal > domain->chat.number;
+    uint64_t missing = lacks_some ? cluster.gap.goal - domain->chat.number : 0;
     board_sentence(sentence, &cluster);
     log_info("status",
              "sentence=\"%s\" leader=%s term=%" PRIu64 " number=%" PRIu64 " durable=%" PRIu64
-             " commit_index=%" PRIu64 " applied_index=%" PRIu64 " pending=%" PRIu64 " rooms=%zu",
+             " missing=%" PRIu64 " commit_index=%" PRIu64 " applied_index=%" PRIu64
+             " pending=%" PRIu64 " rooms=%zu",
              sentence, cluster.leader[0] == '\0' ? "-" : cluster.leader, cluster.term,
-             domain->chat.number, domain->vitals.durable, cluster.commit_index,
+             domain->chat.number, domain->vitals.durable, missing, cluster.commit_index,
              cluster.applied_index, cluster.pending, domain->chat.rooms_count);
 }
 

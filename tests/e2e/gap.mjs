@@ -182,6 +182,7 @@ describe('a node that was away for longer than raft remembers', () => {
     const strips = view.socket.frames.filter(({ text: frame }) => /This node is catching up: [\d,]+ of [\d,]+ messages\. New messages appear when it has them\./.test(frame));
     assert.ok(strips.length > 0, 'the page said that its node is catching up');
     assert.equal(view.socket.closeCode, undefined, 'the page stayed open');
+    assert.match(away.log(), /not ready +check=\w+ reason=".+" number=\d+/);
     const { text: left, reply } = await sent;
     assert.equal(reply.status, 'ok');
     assert.equal(left, '', 'what was typed was sent');
