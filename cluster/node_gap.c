@@ -161,8 +161,9 @@ void node_gap_status(const struct node *node, struct cluster_status *status)
     status->has_gap = machine->has_gap;
     if (!machine->has_gap) return;
     status->gap.from = node->gap.from;
-    status->gap.number = node->options.chat->number;
     status->gap.goal = machine->goal.number;
+    /* What waited is beyond it. */
+    status->gap.number = machine->is_filled ? machine->goal.number : node->options.chat->number;
     status->gap.events_per_second = progress.events_per_second;
     status->gap.waiting_bytes = machine->waiting_bytes;
     snprintf(status->gap.peer, sizeof status->gap.peer, "%s",
