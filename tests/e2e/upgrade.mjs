@@ -10,7 +10,7 @@ import { fromRelease } from '../lib/old_release.mjs';
 import { deadline, until } from '../lib/wait.mjs';
 
 const limit = { timeout: deadline(90_000) };
-const options = ['--chat-rate', '0'];
+const usual = () => ['--chat-rate', '0'];
 
 async function say(node, { room, sender, text, id }) {
   const body = JSON.stringify({ sender, text, id });
@@ -28,7 +28,7 @@ const oldCommands = [
 ];
 
 async function goesOn(kind) {
-  const { cluster, history } = await fromRelease('format-1', kind, { options });
+  const { cluster, history } = await fromRelease('format-1', kind, { options: usual() });
   try {
     for (const node of cluster.nodes) node.start();
     await cluster.ready();
@@ -88,8 +88,18 @@ const u32 = value => {
   return bytes;
 };
 
+/* CRC-32C, as docs/formats.md has it. */
+function crc32c(bytes) {
+  let crc = ~0;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+  }
+  return ~crc >>> 0;
+}
+
 async function refuses(spoil, sentence) {
-  const { cluster } = await fromRelease('format-1', 'alone', { options });
+  const { cluster } = await fromRelease('format-1', 'alone', { options: usual() });
   try {
     const [node] = cluster.nodes;
     await spoil(node, cluster);
@@ -113,4 +123,33 @@ describe('what a later release has written is refused with exit 3', () => {
     const file = path.join(node.dataDir, 'history/data.mdb');
     assert.ok(patch(file, Buffer.concat([Buffer.from('format'), u32(1)]), Buffer.concat([Buffer.from('format'), u32(2)])) > 0);
   }, /event store has format 2, this program knows up to 1/));
+
+  /* Writes until there is a manifest, and changes that of the stopped node. */
+  async function withManifest(node, cluster, alter) {
+    cluster.options.push('--store-keep-log', '64');
+    await node.start().ready();
+    for (let i = 0; i < 300; i++) assert.equal((await say(node, { room: 'lobby', sender: 'Maja', text: `${i}`, id: `m ${i}` })).status, 201);
+    await until('there is a snapshot', async () => (await node.status()).raft.snapshot_index > 0);
+    assert.equal(await node.stop(), 0);
+    const names = fs.readdirSync(path.join(node.dataDir, 'raft')).filter(name => /^snapshot-\d+-\d+-\d+$/.test(name));
+    assert.ok(names.length > 0);
+    for (const name of names) {
+      const file = path.join(node.dataDir, 'raft', name);
+      const bytes = fs.readFileSync(file);
+      assert.equal(bytes.length, 80);
+      assert.equal(bytes.readUInt32LE(76), crc32c(bytes.subarray(0, 76)), 'the checksum is where this test believes it to be');
+      alter(bytes);
+      fs.writeFileSync(file, bytes);
+    }
+  }
+
+  test('a manifest', limit, () => refuses((node, cluster) => withManifest(node, cluster, bytes => {
+    assert.equal(bytes.readUInt32LE(8), 1);
+    bytes.writeUInt32LE(2, 8);
+    bytes.writeUInt32LE(crc32c(bytes.subarray(0, 76)), 76);
+  }), /newer/));
+
+  test('and a manifest that is damaged is', limit, () => refuses((node, cluster) => withManifest(node, cluster, bytes => {
+    bytes[30] ^= 1;
+  }), /damaged/));
 });

@@ -74,6 +74,7 @@ export class Node {
     this.dir = path.join(cluster.dir, this.name);
     this.dataDir = path.join(this.dir, 'data');
     this.logFile = path.join(this.dir, 'log');
+    this.program = undefined; // another release than the one that is tested
     this.join = ''; // members that it asks to let it in; empty: it is a founder
     this.child = null;
     this.ended = null; // promise of {code, signal}
@@ -94,7 +95,7 @@ export class Node {
     if (this.isUp) throw new Error(`${this.name} runs already`);
     fs.mkdirSync(this.dir, { recursive: true });
     const log = fs.openSync(this.logFile, 'a');
-    const child = spawn(program, ['serve', ...this.options(more)],
+    const child = spawn(this.program ?? program, ['serve', ...this.options(more)],
       { stdio: ['ignore', log, log], env: { ...environment, ...this.cluster.env } });
     fs.closeSync(log);
     children.add(child);
@@ -168,6 +169,13 @@ export class Node {
 
   async status() { return (await json(`${this.url}/status`)).value; }
 
+  /* One value of /metrics, as it stands there: name and labels. */
+  async metric(name) {
+    const { text } = await request(`${this.url}/metrics`);
+    const line = text.split('\n').find(one => one.startsWith(`${name} `));
+    return line && Number(line.slice(name.length));
+  }
+
   get address() { return `127.0.0.1:${this.clusterPort}`; }
 
   /* A call of an administrator, with the cluster's token. Resolves to {status, value, bytes, ...};
@@ -186,17 +194,27 @@ export class Node {
 
   /* This node's own history, oldest first: the objects of /api/events. With `upTo` it waits for that
    * number; without, until nothing more comes for a while (the store follows what is applied). */
-  async events({ after = 0, upTo = null, base = this.url } = {}) {
+  async events(options) {
     const all = [];
+    for await (const some of this.#pages(options)) all.push(...some);
+    return all;
+  }
+
+  /* The same one by one, for a history that is too long to be kept. */
+  async *history(options) {
+    for await (const some of this.#pages({ limit: 10_000, ...options })) yield* some;
+  }
+
+  async *#pages({ after = 0, upTo = null, base = this.url, limit = 1000 } = {}) {
     const wait = upTo === null ? (slow ? 2000 : 500) : 20_000;
     for (;;) {
-      if (upTo !== null && after >= upTo) return all;
-      const answer = await request(`${base}/api/events?after=${after}&limit=1000&wait=${wait}ms`, { ms: 30_000 });
+      if (upTo !== null && after >= upTo) return;
+      const answer = await request(`${base}/api/events?after=${after}&limit=${limit}&wait=${wait}ms`, { ms: 30_000 });
       if (answer.status !== 200) throw new Error(`/api/events: ${answer.status} ${answer.text}`);
       const some = answer.text.split('\n').filter(Boolean).map(line => JSON.parse(line));
-      if (some.length === 0 && upTo === null) return all;
+      if (some.length === 0 && upTo === null) return;
       if (some.length === 0) throw new Error(`${this.name} has no number ${upTo}`);
-      all.push(...some);
+      yield some;
       after = some.at(-1).number;
     }
   }
