@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cluster/node_state.h"
@@ -87,7 +88,8 @@ void node_settle(struct node *node)
     machine_drain(&node->machine);
     barrier_applied(node->barrier, machine_decided(&node->machine));
     if (!node->is_leading) return;
-    if (guard_ready(&node->guard)) {
+    node_changes_settle(node);
+    if (guard_ready(&node->guard) && !node_is_changing(node)) {
         if (!node_lags(node) && !node_begins_log(node))
             propose_pump(node->propose, now_ms, clock_wall_ms());
         barrier_pump(node->barrier, has_passed, node->propose);
@@ -116,6 +118,7 @@ static void on_transferred(struct raft_transfer *transfer)
     node->is_stepping_down = false;
     node->handed_over_ms = clock_ms();
     raft_leader(&node->raft, &leader, &address);
+    node_changes_transferred(node, leader);
     if (leader == 0 || leader == node->id) return;
     log_info("leadership handed over", "to=%s", node_name_of(node, leader));
     node_event(node, CLUSTER_TRANSFERRED, leader, 0);
@@ -155,10 +158,9 @@ static void form(struct node *node)
     if (step == FORM_TOO_LATE) {
         errmsg_set(&errmsg,
                    "%s is part of a cluster that has begun already, and %s is empty: a member that "
-                   "has lost its data must not vote again. Bring the directory back from where it "
-                   "was (docs/operations.md)",
+                   "has lost its data must not vote again",
                    waits_for, dir->path);
-        node_fatal(node, 3, errmsg.text);
+        node_fatal_data(node, errmsg.text);
     }
     if (step != FORM_BOOTSTRAP) return;
     node_raft_start(node, true);
@@ -213,6 +215,7 @@ static void look_whether_level(struct node *node)
     bool is_level = node_is_level(node, node->was_level ? LEVEL_SLACK : 0);
     if (is_level == node->was_level) return;
     node->was_level = is_level;
+    if (is_level) node->has_been_level = true;
     node->options.handler.on_change(node->options.handler.owner);
 }
 
@@ -223,6 +226,8 @@ static void tick_running(struct node *node, uint64_t now_ms)
     barrier_tick(node->barrier, has_leader, now_ms);
     presence_expire(node->presence, now_ms);
     node_presence_tell(node);
+    node_sync_members(node, now_ms);
+    node_changes_tick(node, now_ms);
     look_for_silence(node, now_ms);
     look_whether_level(node);
     look_at_store(node, now_ms);
@@ -251,6 +256,9 @@ static void on_tick(uv_timer_t *timer)
     uint64_t now_ms = clock_ms();
     if (now_ms - node->ticked_ms > PAUSE_MS) node->trust_ms = now_ms + BEAT_AWAY_MS;
     node->ticked_ms = now_ms;
+    if (node->phase == NODE_CLOSING) return;
+    node_asking_tick(node, now_ms);
+    if (node->phase == NODE_JOINING) node_join_tick(node, now_ms);
     if (node->phase == NODE_FORMING) tick_forming(node, now_ms);
     if (node->phase == NODE_RUNNING || node->phase == NODE_HANDING_OVER) {
         tick_running(node, now_ms);
@@ -260,15 +268,18 @@ static void on_tick(uv_timer_t *timer)
 
 /* ---- starting ---- */
 
+static void take_alone(struct node *node)
+{
+    struct peer *self = &node->founders[0];
+    *self = (struct peer){.name = ""};
+    snprintf(self->name, sizeof self->name, "%s", node->options.name);
+    snprintf(self->address, sizeof self->address, "%s", node->options.advertise);
+    node->founders_count = 1;
+}
+
 static int take_founders(struct node *node, struct errmsg *errmsg)
 {
     const struct node_options *options = &node->options;
-    if (options->peers_count == 0) {
-        struct peer *self = &node->founders[node->founders_count++];
-        snprintf(self->name, sizeof self->name, "%s", options->name);
-        snprintf(self->address, sizeof self->address, "%s", options->advertise);
-        return 0;
-    }
     bool is_among = false;
     assert(options->peers_count <= PEERS_MAX);
     for (size_t i = 0; i < options->peers_count; i++) {
@@ -281,23 +292,81 @@ static int take_founders(struct node *node, struct errmsg *errmsg)
     return ERR_CONFIG;
 }
 
+static bool must_join(const struct node *node)
+{
+    const char *join = node->options.join;
+    return node->options.peers_count == 0 && join != NULL && join[0] != '\0';
+}
+
+/* With whom this node begins a cluster, if it does. */
+static int take_part(struct node *node, struct errmsg *errmsg)
+{
+    const struct node_options *options = &node->options;
+    const struct data_dir *dir = options->dir;
+    bool is_asking = dir->state == DATA_DIR_JOINING;
+    if (dir->state == DATA_DIR_REMOVED) {
+        char words[REJOIN_WORDS_MAX];
+        data_dir_rejoin_words(dir, options->advertise, words);
+        errmsg_set(errmsg, "this node was removed from its cluster. %s", words);
+        return ERR_DATA;
+    }
+    if (dir->state == DATA_DIR_ALONE) {
+        if (options->peers_count > 1) {
+            log_warn("this node begins a cluster of its own",
+                     "peers=%zu note=\"its data was restored: the others join it with empty "
+                     "directories\"",
+                     options->peers_count);
+        }
+        take_alone(node);
+        return 0;
+    }
+    if (is_asking && !must_join(node)) {
+        errmsg_set(errmsg, "%s is of a node that asks to be let in: set cluster.join, or empty it",
+                   dir->path);
+        return ERR_CONFIG;
+    }
+    if (dir->state == DATA_DIR_FORMING && must_join(node)) {
+        errmsg_set(errmsg, "%s is of a node that forms a cluster: set cluster.peers, or empty it",
+                   dir->path);
+        return ERR_CONFIG;
+    }
+    if (must_join(node)) return 0;
+    if (options->peers_count > 0) return take_founders(node, errmsg);
+    take_alone(node);
+    return 0;
+}
+
+/* A raft id of its own making, written down before anybody hears it: never used for anything else. */
+static int make_identity(struct node *node, struct errmsg *errmsg)
+{
+    struct data_dir *dir = node->options.dir;
+    while (dir->raft_id == 0)
+        crypto_random(&dir->raft_id, sizeof dir->raft_id);
+    return data_dir_mark(dir, DATA_DIR_JOINING, errmsg);
+}
+
 /* Whose directory is it, and does the history in it belong to it? */
 static int take_identity(struct node *node, struct errmsg *errmsg)
 {
     static const uint8_t unbound[16];
     struct data_dir *dir = node->options.dir;
     const struct event_meta *meta = &node->options.meta;
-    if (dir->state == DATA_DIR_EMPTY) {
-        if (meta->number > 0) {
-            errmsg_set(errmsg, "%s has a history but no VERSION: it is no data directory",
-                       dir->path);
-            return ERR_DATA;
-        }
+    bool is_new = dir->state == DATA_DIR_EMPTY || dir->state == DATA_DIR_JOINING;
+    if (is_new && meta->number > 0) {
+        errmsg_set(errmsg, "%s has a history but no VERSION of a member: it is no data directory",
+                   dir->path);
+        return ERR_DATA;
+    }
+    if (dir->state == DATA_DIR_EMPTY && must_join(node)) {
+        int rv = make_identity(node, errmsg);
+        if (rv != 0) return rv;
+    } else if (dir->state == DATA_DIR_EMPTY) {
         dir->raft_id = peer_id(node->options.name);
         cluster_id_of(dir->cluster, node->options.cluster_name, node->founders,
                       node->founders_count);
     }
     node->id = dir->raft_id;
+    if (dir->state == DATA_DIR_JOINING) return 0; /* bound when it is let in */
     bool is_bound = memcmp(meta->cluster, unbound, sizeof unbound) != 0;
     if (is_bound && memcmp(meta->cluster, dir->cluster, sizeof dir->cluster) != 0) {
         errmsg_set(errmsg, "the history in %s is of another cluster", dir->path);
@@ -308,17 +377,7 @@ static int take_identity(struct node *node, struct errmsg *errmsg)
 
 static bool is_member(void *owner, uint64_t id)
 {
-    const struct node *node = owner;
-    if (node->raft_is_open && node->raft.configuration.n > 0) {
-        for (unsigned i = 0; i < node->raft.configuration.n; i++) {
-            if (node->raft.configuration.servers[i].id == id) return true;
-        }
-        return false;
-    }
-    for (size_t i = 0; i < node->founders_count; i++) {
-        if (peer_id(node->founders[i].name) == id) return true;
-    }
-    return false;
+    return node_has_member(owner, id);
 }
 
 static void on_link(void *owner, uint64_t id, uv_stream_t *stream)
@@ -410,6 +469,25 @@ static int check_options(const struct node_options *options, struct errmsg *errm
     return 0;
 }
 
+static void begin(struct node *node)
+{
+    switch (node->options.dir->state) {
+    case DATA_DIR_FORMED: node_raft_start(node, false); break;
+    case DATA_DIR_ALONE: node_raft_start(node, true); break;
+    case DATA_DIR_JOINING:
+        node->phase = NODE_JOINING;
+        log_info("asking to be let in", "node=%s join=\"%s\"", node->self, node->options.join);
+        break;
+    case DATA_DIR_EMPTY:
+    case DATA_DIR_FORMING:
+        node->phase = NODE_FORMING;
+        add_founders(node);
+        form(node);
+        break;
+    case DATA_DIR_REMOVED: break; /* was refused before */
+    }
+}
+
 int node_start(struct node **out, const struct node_options *options, struct errmsg *errmsg)
 {
     int rv = check_options(options, errmsg);
@@ -417,7 +495,7 @@ int node_start(struct node **out, const struct node_options *options, struct err
     struct node *node = mem_new(sizeof *node);
     node->options = *options;
     node->started_ms = node->ticked_ms = node->durable_ms = clock_ms();
-    rv = take_founders(node, errmsg);
+    rv = take_part(node, errmsg);
     if (rv == 0) rv = take_identity(node, errmsg);
     if (rv != 0) goto fail;
 
@@ -429,20 +507,18 @@ int node_start(struct node **out, const struct node_options *options, struct err
                                           .secret = options->secret,
                                           .owner = node,
                                           .is_member = is_member,
-                                          .on_link = on_link};
+                                          .on_link = on_link,
+                                          .on_ask = node_on_ask};
     memcpy(transport.cluster, options->dir->cluster, sizeof transport.cluster);
     rv = transport_open(&node->transport, &transport, errmsg);
     if (rv != 0) goto fail;
 
     make_parts(node);
+    node_asking_start(node);
+    node_changes_start(node);
     start_handles(node);
     *out = node; /* what raft has applied at start is told before we return */
-    if (options->dir->state == DATA_DIR_FORMED) {
-        node_raft_start(node, false);
-    } else {
-        add_founders(node);
-        form(node);
-    }
+    begin(node);
     return 0;
 
 fail:
@@ -495,6 +571,8 @@ static void on_reads_stopped(void *owner)
 void node_close(struct node *node)
 {
     node->phase = NODE_CLOSING;
+    node_asking_close(node);
+    node_changes_close(node);
     forward_free(node->forward);
     barrier_free(node->barrier);
     backfill_read_stop(node->reads, on_reads_stopped, node);
@@ -505,7 +583,7 @@ void node_stop(struct node *node, void (*on_stopped)(void *owner), void *owner)
     assert(node->on_stopped == NULL);
     node->on_stopped = on_stopped;
     node->stopped_owner = owner;
-    if (node->phase == NODE_FORMING) {
+    if (node->phase == NODE_FORMING || node->phase == NODE_JOINING) {
         node_close(node);
         return;
     }

@@ -177,9 +177,10 @@ struct change_request { /* first member of the caller's; stays until its on_chan
     char name[NODE_NAME_MAX + 1];  /* of a transfer: empty = the most up-to-date voter */
     char address[ADDRESS_MAX + 1]; /* of an add */
     void (*on_changed)(struct change_request *request, const struct change_answer *answer);
-    /* the rest is the node's */
+    /* the rest is the node's, cluster/node_change.c */
     struct change_request *next, *prev;
-    uint64_t deadline_ms, id;
+    uint64_t deadline_ms, id, leader;
+    bool was_so, is_unsure;
 };
 
 struct node_handler {
@@ -257,7 +258,8 @@ struct presence *node_presence(struct node *node);
 
 void node_status(const struct node *node, struct cluster_status *status);
 
-/* At whichever node: the leader does it, or says why not. At most CHANGE_DEADLINE_MS. */
+/* At whichever node: the leader does it, or says why not. At most CHANGE_DEADLINE_MS: so long an add waits
+ * for the node to ask to be let in. on_changed may be called before node_change returns. */
 void node_change(struct node *node, struct change_request *request);
 
 /* Gives leadership to `name` or, NULL, to the most up-to-date voter. 0 when begun; ERR_NOT_FOUND,

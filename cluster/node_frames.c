@@ -238,6 +238,8 @@ int node_on_frame(void *owner, const struct rpc_frame *frame)
     case RPC_BARRIER_REPLY: return on_barrier_reply(node, frame);
     case RPC_EVENTS_ASK: return node_on_events_ask(node, frame);
     case RPC_EVENTS: return node_on_events(node, frame);
+    case RPC_CHANGE: return node_on_change_frame(node, frame);
+    case RPC_CHANGE_REPLY: return node_on_change_reply(node, frame);
     case RPC_PRESENCE: return presence_hear(node->presence, frame->peer, frame->body, clock_ms());
     default: log_debug("frame of an unknown type", "type=%d", frame->type); return 0;
     }

@@ -58,6 +58,7 @@ static void stop_leading(struct node *node)
     node->fence = NULL;
     node->base = NULL;
     barrier_committed(node->barrier, false);
+    node_changes_stop_leading(node);
 }
 
 static void announce(struct node *node)
@@ -268,8 +269,9 @@ static void bootstrap(struct node *node)
         char address[SELF_SIZE];
         const struct peer *founder = &node->founders[i];
         snprintf(address, sizeof address, "%s=%s", founder->name, founder->address);
-        int rv =
-            raft_configuration_add(&configuration, peer_id(founder->name), address, RAFT_VOTER);
+        bool is_self = strcmp(founder->name, node->options.name) == 0;
+        uint64_t id = is_self ? node->id : peer_id(founder->name);
+        int rv = raft_configuration_add(&configuration, id, address, RAFT_VOTER);
         if (rv != 0) raft_fatal(node, "the first list of members", rv);
     }
     /* Already done, when the process ended before the mark was written. */
@@ -354,21 +356,6 @@ static void check_history(struct node *node)
     node_fatal(node, 3, sentence);
 }
 
-static void add_members(struct node *node)
-{
-    const struct raft_configuration *members = &node->raft.configuration;
-    for (unsigned i = 0; i < members->n; i++) {
-        char name[NODE_NAME_MAX + 1];
-        const struct raft_server *server = &members->servers[i];
-        struct slice address = slice_from(server->address);
-        struct slice first = slice_cut(&address, '=');
-        if (server->id == node->id || first.len > NODE_NAME_MAX || address.len == 0) continue;
-        snprintf(name, sizeof name, "%.*s", (int)first.len, first.at);
-        beats_add(&node->beats, server->id, name, address.at, clock_ms());
-        rpc_add_peer(node->rpc, server->id, server->address);
-    }
-}
-
 void node_raft_start(struct node *node, bool must_bootstrap)
 {
     char path[512];
@@ -389,7 +376,8 @@ void node_raft_start(struct node *node, bool must_bootstrap)
     if (rv != 0) raft_fatal(node, "raft cannot start", rv);
     check_log(node);
     check_history(node);
-    add_members(node);
+    node_sync_members(node, clock_ms());
+    node_compare_peers(node);
     on_guard_change(node);
 }
 

@@ -1,15 +1,23 @@
 /* The inside of a node, for the files that make it up:
  *
- *   node.c         its life: start, form, tick, hand over, stop; what the domain thread calls
- *   node_raft.c    raft: open, propose, the change of leaders, close
- *   node_frames.c  what it says to other nodes, and what it makes of what they say
- *   node_gap.c     a gap, a full disk: what keeps it from leading
- *   node_backfill.c  events that it lacks, from others; and the other way
- *   status.c       what /status shows
+ *   node.c          its life: start, form, tick, hand over, stop; what the domain thread calls
+ *   node_raft.c     raft: open, propose, the change of leaders, close
+ *   node_join.c     questions (ask.h), its own and those of others: being let in, being removed
+ *   node_members.c  the list of members: links to them, what is told of them
+ *   node_change.c   changes of that list, asked for here or elsewhere (change.h)
+ *   node_frames.c   what it says to other nodes, and what it makes of what they say
+ *   node_gap.c      a gap, a full disk: what keeps it from leading
+ *   node_backfill.c events that it lacks, from others; and the other way
+ *   status.c        what /status shows
  *
  *            formed or alone        node_stop             handed over      raft closed
  *   FORMING ---------------> RUNNING ---------> HANDING_OVER -------> CLOSING -------> freed
- *      +------------------------------- node_stop -----------------------^
+ *      |                        ^                                       ^
+ *   JOINING ----- let in -------+                                       |
+ *      +------------------------------- node_stop -----------------------+
+ *
+ * Which of the first three it is the directory says (data_dir.h): EMPTY or FORMING forms, EMPTY with
+ * cluster.join or JOINING joins, FORMED and ALONE run at once, REMOVED does not start.
  */
 #pragma once
 #include <raft.h>
@@ -20,6 +28,7 @@
 #include "cluster/backfill_read.h"
 #include "cluster/barrier.h"
 #include "cluster/beat.h"
+#include "cluster/change.h"
 #include "cluster/form.h"
 #include "cluster/forward.h"
 #include "cluster/guard.h"
@@ -28,9 +37,17 @@
 #include "cluster/propose.h"
 #include "cluster/rpc.h"
 
-enum node_phase { NODE_FORMING, NODE_RUNNING, NODE_HANDING_OVER, NODE_CLOSING };
+enum node_phase { NODE_JOINING, NODE_FORMING, NODE_RUNNING, NODE_HANDING_OVER, NODE_CLOSING };
 
 struct in_flight; /* node_raft.c: a request of raft's and whose it is */
+struct asking;    /* node_join.c */
+struct changes;   /* node_change.c */
+
+struct known_member { /* of the committed list, as it was told last */
+    uint64_t id;
+    int role;
+    char name[NODE_NAME_MAX + 1];
+};
 
 struct node {
     struct node_options options;
@@ -38,8 +55,20 @@ struct node {
     uint64_t id;
     char self[SELF_SIZE]; /* name=host:port */
     struct peer founders[PEERS_MAX];
-    size_t founders_count;
+    size_t founders_count; /* 0: it joins */
     uint64_t started_ms;
+
+    struct asking *asking;
+    struct changes *changes;
+    struct ask_member
+        told[MEMBERS_MAX]; /* the members as we were told, until raft's list is here */
+    size_t told_count;
+    struct known_member known[MEMBERS_MAX];
+    size_t known_count;
+    raft_index known_index; /* of that list; 0 = none yet */
+    uint64_t unsettled_ms;  /* since when the last list of the log is not committed; 0 = it is */
+    bool is_unsettled_told;
+    bool is_removed; /* and has told so */
 
     uv_timer_t tick;
     uv_prepare_t prepare;
@@ -74,7 +103,7 @@ struct node {
     raft_id elected; /* the leader that was announced last */
     raft_term elected_term;
     uint64_t leader_changes;
-    bool was_level;
+    bool was_level, has_been_level; /* now, as it was told; ever, in this run */
     bool is_disk_low;
     struct {
         bool is_open;
@@ -126,6 +155,37 @@ void node_backfill_make(struct node *node);
 void node_backfill_tick(struct node *node, uint64_t now_ms);
 int node_on_events_ask(struct node *node, const struct rpc_frame *frame);
 int node_on_events(struct node *node, const struct rpc_frame *frame);
+
+/* node_join.c */
+void node_asking_start(struct node *node);
+void node_asking_close(struct node *node);
+void node_asking_tick(struct node *node, uint64_t now_ms);
+void node_on_ask(void *owner, uv_stream_t *stream);
+void node_join_tick(struct node *node, uint64_t now_ms);
+const char *node_join_note(const struct node *node); /* what it was told last; never NULL */
+/* Under which address a node of this name asks to be let in now, and its id; or NULL. */
+const char *node_asker(const struct node *node, const char *name, uint64_t *id);
+/* Marks the directory and tells. Once. */
+void node_was_removed(struct node *node);
+
+/* node_members.c */
+bool node_has_member(const struct node *node, uint64_t id);
+void node_sync_members(struct node *node, uint64_t now_ms);
+void node_compare_peers(const struct node *node);
+/* The highest index of a list in which this node knows itself. */
+raft_index node_joined(const struct node *node);
+void node_view(const struct node *node, struct change_view *view);
+
+/* node_change.c */
+void node_changes_start(struct node *node);
+void node_changes_close(struct node *node); /* answers what is left UNKNOWN */
+void node_changes_tick(struct node *node, uint64_t now_ms);
+void node_changes_settle(struct node *node);
+bool node_is_changing(const struct node *node); /* the log takes no commands */
+void node_changes_stop_leading(struct node *node);
+void node_changes_transferred(struct node *node, raft_id leader);
+int node_on_change_frame(struct node *node, const struct rpc_frame *frame);
+int node_on_change_reply(struct node *node, const struct rpc_frame *frame);
 
 /* node_frames.c */
 int node_on_frame(void *owner, const struct rpc_frame *frame);

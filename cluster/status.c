@@ -16,7 +16,7 @@ static enum member_state state_of(uint8_t raft_state, uint8_t flags)
 static bool is_voter(const struct node *node, uint64_t id)
 {
     const struct raft_configuration *members = &node->raft.configuration;
-    if (!node->raft_is_open) return true;
+    if (!node->raft_is_open) return node->phase != NODE_JOINING;
     for (unsigned i = 0; i < members->n; i++) {
         if (members->servers[i].id == id) return members->servers[i].role == RAFT_VOTER;
     }
@@ -144,6 +144,11 @@ void node_status(const struct node *node, struct cluster_status *status)
     if (node->phase == NODE_FORMING) {
         snprintf(status->waiting_for, sizeof status->waiting_for, "%s", node->waits_for);
     }
+    if (node->phase == NODE_JOINING) {
+        status->is_joining = true;
+        snprintf(status->joining_note, sizeof status->joining_note, "%s", node_join_note(node));
+    }
+    status->is_changing = node_is_changing(node);
     if (node->raft_is_open) {
         show_raft(node, status);
         node_gap_status(node, status);

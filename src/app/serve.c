@@ -228,7 +228,8 @@ static int open_data(struct server *server, struct errmsg *errmsg)
     int rv = data_dir_open(&server->dir, config->node.data_dir, config->node.name, errmsg);
     if (rv != 0) return rv;
 
-    bool is_alone = config->cluster.peers_count == 0;
+    bool joins = config->cluster.join[0] != '\0';
+    bool is_alone = config->cluster.peers_count == 0 && !joins;
     rv = is_alone ? secret_read_or_make(&server->secret, config->node.secret_file, errmsg)
                   : secret_read(&server->secret, config->node.secret_file, errmsg);
     if (rv != 0) return ERR_CONFIG;
@@ -239,7 +240,10 @@ static int open_data(struct server *server, struct errmsg *errmsg)
     if (rv == 0) rv = rebuild(server->event_store, errmsg);
     if (rv != 0) return rv;
 
-    if (server->dir.state == DATA_DIR_EMPTY)
+    bool is_new = server->dir.state == DATA_DIR_EMPTY;
+    /* Who joins has no cluster yet: the node binds the store when it is let in. */
+    if (server->dir.state == DATA_DIR_JOINING || (is_new && joins)) return 0;
+    if (is_new)
         own_cluster(cluster, config);
     else
         memcpy(cluster, server->dir.cluster, sizeof cluster);

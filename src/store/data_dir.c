@@ -321,6 +321,14 @@ void data_dir_close(struct data_dir *dir)
 void data_dir_rejoin_words(const struct data_dir *dir, const char *address,
                            char out[REJOIN_WORDS_MAX])
 {
+    if (dir->state == DATA_DIR_REMOVED) { /* nobody has to remove it */
+        snprintf(
+            out, REJOIN_WORDS_MAX,
+            "Empty %s, start this node with cluster.join, and at another node: livetea members "
+            "add %s=%s --promote",
+            dir->path, dir->node, address);
+        return;
+    }
     snprintf(out, REJOIN_WORDS_MAX,
              "At another node: livetea members remove %s. Then empty %s, start this node with "
              "cluster.join, and: livetea members add %s=%s --promote",

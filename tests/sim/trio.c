@@ -75,6 +75,12 @@ static void on_cluster_event(void *owner, const struct cluster_event *event)
     one->last_told = *event;
 }
 
+static void on_removed(void *owner)
+{
+    struct trio_node *one = owner;
+    one->is_removed = true;
+}
+
 void trio_init(struct trio *trio, size_t count, int first_port)
 {
     struct errmsg errmsg;
@@ -97,8 +103,22 @@ void trio_init(struct trio *trio, size_t count, int first_port)
         struct trio_node *one = &trio->nodes[i];
         one->trio = trio;
         snprintf(one->name, sizeof one->name, "%s", trio->peers[i].name);
+        snprintf(one->address, sizeof one->address, "%s", trio->peers[i].address);
         snprintf(one->path, sizeof one->path, "%s/%zu", trio->root, i + 1);
     }
+    snprintf(trio->line, sizeof trio->line, "%s", line);
+}
+
+size_t trio_more(struct trio *trio, const char *name)
+{
+    size_t place = trio->count++;
+    struct trio_node *one = &trio->nodes[place];
+    if (place == TRIO_NODES) abort();
+    one->joins = true;
+    snprintf(one->name, sizeof one->name, "%s", name);
+    snprintf(one->address, sizeof one->address, "127.0.0.1:%d", trio->first_port + (int)place);
+    snprintf(one->path, sizeof one->path, "%s/%zu", trio->root, place + 1);
+    return place;
 }
 
 static void open_store(struct trio_node *one, struct event_meta *meta)
@@ -112,7 +132,9 @@ static void open_store(struct trio_node *one, struct event_meta *meta)
     cluster_id_of(cluster, "trio", trio->peers, trio->peers_count);
     chat_init(&one->chat, &limits);
     int rv = event_store_open(&one->store, &(struct event_store_options){.dir = path}, &errmsg);
-    if (rv == 0) rv = event_store_bind(one->store, cluster, &errmsg);
+    bool is_new = one->dir.state == DATA_DIR_EMPTY || one->dir.state == DATA_DIR_JOINING;
+    bool is_bound = !one->joins || !is_new; /* else the node does that when it is let in */
+    if (rv == 0 && is_bound) rv = event_store_bind(one->store, cluster, &errmsg);
     if (rv == 0) rv = event_store_restore(one->store, &one->chat, &errmsg);
     if (rv != 0) end_here(one, 98, errmsg.text);
     event_store_meta(one->store, meta);
@@ -149,47 +171,8 @@ void trio_fill(struct trio *trio, size_t i, uint64_t events)
     data_dir_close(&one->dir);
 }
 
-void trio_start(struct trio *trio, size_t i)
+static void forget(struct trio_node *one)
 {
-    struct trio_node *one = &trio->nodes[i];
-    struct errmsg errmsg = {.text = ""};
-    struct event_meta meta;
-    if (data_dir_open(&one->dir, one->path, one->name, &errmsg) != 0) {
-        end_here(one, 98, errmsg.text);
-    }
-    open_store(one, &meta);
-    int rv = node_start(&one->node,
-                        &(struct node_options){.loop = &trio->loop,
-                                               .handler = {.owner = one,
-                                                           .on_event = on_event,
-                                                           .on_entry = on_entry,
-                                                           .on_change = on_change,
-                                                           .on_cluster_event = on_cluster_event,
-                                                           .on_fatal = end_here},
-                                               .chat = &one->chat,
-                                               .dir = &one->dir,
-                                               .store = one->store,
-                                               .meta = meta,
-                                               .name = one->name,
-                                               .cluster_name = "trio",
-                                               .listen = trio->peers[i].address,
-                                               .advertise = trio->peers[i].address,
-                                               .http_url = "http://127.0.0.1:1",
-                                               .version = "0.1.0",
-                                               .peers = trio->peers,
-                                               .peers_count = trio->peers_count,
-                                               .secret = slice_of("a secret of the three of them"),
-                                               .keep_log = trio->keep_log,
-                                               .heartbeat_ms = 40,
-                                               .election_timeout_ms = 400},
-                        &errmsg);
-    if (rv != 0) end_here(one, 97, errmsg.text);
-    one->is_running = true;
-}
-
-static void on_stopped(void *owner)
-{
-    struct trio_node *one = owner;
     one->is_running = false;
     one->node = NULL;
     for (size_t i = 0; i < one->waiting_count; i++) /* told, and not on the disk */
@@ -201,6 +184,59 @@ static void on_stopped(void *owner)
     event_store_close(one->store);
     chat_close(&one->chat);
     data_dir_close(&one->dir);
+}
+
+int trio_try(struct trio *trio, size_t i, struct errmsg *errmsg)
+{
+    struct trio_node *one = &trio->nodes[i];
+    struct event_meta meta;
+    one->trio = trio;
+    if (data_dir_open(&one->dir, one->path, one->name, errmsg) != 0) {
+        end_here(one, 98, errmsg->text);
+    }
+    open_store(one, &meta);
+    one->is_removed = false;
+    int rv = node_start(&one->node,
+                        &(struct node_options){.loop = &trio->loop,
+                                               .handler = {.owner = one,
+                                                           .on_event = on_event,
+                                                           .on_entry = on_entry,
+                                                           .on_change = on_change,
+                                                           .on_cluster_event = on_cluster_event,
+                                                           .on_removed = on_removed,
+                                                           .on_fatal = end_here},
+                                               .chat = &one->chat,
+                                               .dir = &one->dir,
+                                               .store = one->store,
+                                               .meta = meta,
+                                               .name = one->name,
+                                               .cluster_name = "trio",
+                                               .listen = one->address,
+                                               .advertise = one->address,
+                                               .http_url = "http://127.0.0.1:1",
+                                               .version = "0.1.0",
+                                               .peers = trio->peers,
+                                               .peers_count = one->joins ? 0 : trio->peers_count,
+                                               .join = one->joins ? trio->line : "",
+                                               .secret = slice_of("a secret of the three of them"),
+                                               .keep_log = trio->keep_log,
+                                               .heartbeat_ms = 40,
+                                               .election_timeout_ms = 400},
+                        errmsg);
+    one->is_running = rv == 0;
+    if (rv != 0) forget(one);
+    return rv;
+}
+
+void trio_start(struct trio *trio, size_t i)
+{
+    struct errmsg errmsg = {.text = ""};
+    if (trio_try(trio, i, &errmsg) != 0) end_here(&trio->nodes[i], 97, errmsg.text);
+}
+
+static void on_stopped(void *owner)
+{
+    forget(owner);
 }
 
 void trio_stop(struct trio *trio, size_t i)

@@ -173,6 +173,10 @@ static void how_to_come_back_is_said_with_names_and_places(void **state)
     assert_non_null(strstr(words, "members remove tea-1."));
     assert_non_null(strstr(words, "members add tea-1=10.0.0.1:7000 --promote"));
     assert_non_null(strstr(words, path));
+    dir.state = DATA_DIR_REMOVED;
+    data_dir_rejoin_words(&dir, "10.0.0.1:7000", words);
+    assert_null(strstr(words, "members remove"));
+    assert_non_null(strstr(words, "members add tea-1=10.0.0.1:7000 --promote"));
     data_dir_close(&dir);
 }
 
