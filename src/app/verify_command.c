@@ -14,6 +14,7 @@
 #include "cluster/scan.h"
 #include "store/data_dir.h"
 #include "store/event_store.h"
+#include "store/pages.h"
 
 enum { PATH_SIZE = 512 };
 
@@ -100,16 +101,24 @@ static void look_at_raft(struct verify *verify)
     }
 }
 
+static int check_pages(struct verify *verify, struct event_store_damage *damage,
+                       struct errmsg *errmsg)
+{
+    char path[PATH_SIZE];
+    struct progress progress;
+    data_dir_path(&verify->dir, "history", path, sizeof path);
+    progress_begin(&progress, verify->cli, "pages");
+    int rv = pages_check(path, progress_tell, &progress, damage, errmsg);
+    progress_end(&progress);
+    return rv;
+}
+
 static int open_history(struct verify *verify, struct errmsg *errmsg)
 {
     char path[PATH_SIZE];
     data_dir_path(&verify->dir, "history", path, sizeof path);
     struct event_store_options options = {
         .dir = path, .read_only = !verify->must_rebuild, .is_unchecked = true};
-    if (access(path, F_OK) != 0) {
-        errmsg_set(errmsg, "%s is missing", path);
-        return ERR_DATA;
-    }
     int rv = event_store_open(&verify->store, &options, errmsg);
     if (rv == 0) event_store_meta(verify->store, &verify->meta);
     return rv;
@@ -131,7 +140,8 @@ static void look_at_history(struct verify *verify)
     struct event_store_damage damage = {.number = 0};
     struct errmsg errmsg;
     char count[GROUPED_SIZE];
-    int rv = open_history(verify, &errmsg);
+    int rv = check_pages(verify, &damage, &errmsg);
+    if (rv == 0) rv = open_history(verify, &errmsg);
     if (rv == 0 && verify->must_rebuild) rv = rebuild(verify, &damage, &errmsg);
     if (rv == 0) {
         progress_begin(&progress, verify->cli, "events");

@@ -11,8 +11,10 @@
 #include <cmocka.h>
 #include <lmdb.h>
 
+#include "base/buf.h"
 #include "base/little_endian.h"
 #include "store/event_store.h"
+#include "store/pages.h"
 
 /* ---- fixture: a stopped node's store with 500 events in three rooms, to be damaged ---- */
 
@@ -55,9 +57,11 @@ static int open_world(void **state)
     chat_init(&world->chat, &limits);
     if (open_store(world, NULL) != 0) return -1;
     for (uint64_t number = 1; number <= EVENTS; number++) {
-        char text[32];
+        static char text[3000]; /* some lie on pages of their own */
         struct message_sent event;
-        snprintf(text, sizeof text, "message %d", (int)number);
+        memset(text, 'x', sizeof text - 1);
+        int len = snprintf(text, sizeof text, "message %d", (int)number);
+        if (number % 50 == 7) text[len] = 'x';
         struct send_message command = {.room = slice_from(room_of(number)),
                                        .sender = slice_of("Maja"),
                                        .text = slice_from(text),
@@ -429,6 +433,139 @@ static void a_file_that_was_cut_is_not_opened(void **state)
     assert_non_null(strstr(errmsg.text, "shorter"));
 }
 
+/* ---- pages ---- */
+
+static int check_pages(struct world *world, struct event_store_damage *damage,
+                       struct errmsg *errmsg)
+{
+    *errmsg = (struct errmsg){.text = ""};
+    return pages_check(world->dir, NULL, NULL, damage, errmsg);
+}
+
+static struct buf read_file(const struct world *world)
+{
+    struct buf bytes;
+    buf_init(&bytes, 64 * 1024 * 1024);
+    FILE *file = fopen(world->file, "r");
+    assert_non_null(file);
+    for (size_t got = 1; got > 0;) {
+        char *into = buf_extend(&bytes, 65536);
+        assert_non_null(into);
+        got = fread(into, 1, 65536, file);
+        buf_truncate(&bytes, bytes.len - 65536 + got);
+    }
+    fclose(file);
+    return bytes;
+}
+
+static void write_byte(const struct world *world, size_t place, char byte)
+{
+    FILE *file = fopen(world->file, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, (long)place, SEEK_SET), 0);
+    assert_int_equal(fputc(byte, file), (unsigned char)byte);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A flipped bit anywhere is found, or is in nothing that is read; no reader falls over it. */
+static void a_flipped_bit_in_any_page_is_found_or_harmless(void **state)
+{
+    struct world *world = *state;
+    struct event_store_damage damage;
+    struct errmsg errmsg;
+    size_t in_pages = 0, in_rows = 0, harmless = 0;
+    if (check_pages(world, &damage, &errmsg) != 0) fail_msg("%s", errmsg.text);
+    struct buf bytes = read_file(world);
+    for (size_t place = 0; place < bytes.len; place += place < 300 ? 3 : 509) {
+        write_byte(world, place, (char)(bytes.at[place] ^ (1 << place % 8)));
+        if (check_pages(world, &damage, &errmsg) != 0) {
+            in_pages++;
+        } else if (open_store(world, &errmsg) != 0 ||
+                   event_store_verify(world->store, NULL, NULL, &damage, &errmsg) != 0) {
+            in_rows++;
+        } else {
+            harmless++;
+        }
+        event_store_close(world->store);
+        world->store = NULL;
+        write_byte(world, place, bytes.at[place]);
+    }
+    assert_true(in_pages > 20 && in_rows > 20 && harmless > 20);
+    buf_close(&bytes);
+    assert_sound(world);
+}
+
+static void put_number(const struct world *world, size_t place, uint64_t value, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        write_byte(world, place + i, (char)(unsigned char)(value >> 8 * i));
+}
+
+static void assert_bad_page(struct world *world, size_t place, uint64_t value, size_t size,
+                            const char *words)
+{
+    struct event_store_damage damage;
+    struct errmsg errmsg;
+    struct buf bytes = read_file(world);
+    put_number(world, place, value, size);
+    assert_int_equal(check_pages(world, &damage, &errmsg), ERR_DATA);
+    if (strstr(errmsg.text, words) == NULL) fail_msg("\"%s\" in \"%s\"", words, errmsg.text);
+    for (size_t i = 0; i < size; i++)
+        write_byte(world, place + i, bytes.at[place + i]);
+    buf_close(&bytes);
+}
+
+/* The first page of a kind behind the heads. */
+static size_t find_page(const struct world *world, unsigned flags, size_t nodes_min)
+{
+    struct buf bytes = read_file(world);
+    size_t at = 2 * 4096;
+    while (at < bytes.len &&
+           (little_load(bytes.at + at + 10, 2) != flags ||
+            (flags != 4 && little_load(bytes.at + at + 12, 2) < 16 + 2 * nodes_min)))
+        at += 4096;
+    assert_true(at < bytes.len);
+    buf_close(&bytes);
+    return at;
+}
+
+static void each_kind_of_bad_page_is_told_apart(void **state)
+{
+    struct world *world = *state;
+    size_t leaf = find_page(world, 2, 20), branch = find_page(world, 1, 2);
+    size_t overflow = find_page(world, 4, 0);
+    assert_bad_page(world, 16, 1, 4, "magic number");
+    assert_bad_page(world, 4096 + 16 + 4, 9, 4, "page 1: its version");
+    assert_bad_page(world, 40, 4095, 4, "impossible size");
+    assert_bad_page(world, 16 + 128, 77, 8, "do not follow one another");
+    assert_bad_page(world, leaf, 1, 8, "the number of another one");
+    assert_bad_page(world, leaf + 10, 1, 2, "of another kind");
+    assert_bad_page(world, leaf + 12, 17, 2, "bounds are impossible");
+    assert_bad_page(world, leaf + 14, 8, 2, "bounds are impossible");
+    assert_bad_page(world, leaf + 16, 4094, 2, "lies outside");
+    assert_bad_page(world, leaf + 18, 16, 2, "lies outside");
+    assert_bad_page(world, branch + 16 + 4, 0, 2, "lies outside");
+    assert_bad_page(world, overflow + 12, 100, 4, "page of another kind");
+}
+
+static void a_file_that_was_cut_or_emptied_has_bad_pages(void **state)
+{
+    struct world *world = *state;
+    struct event_store_damage damage;
+    struct errmsg errmsg;
+    struct stat found;
+    assert_int_equal(stat(world->file, &found), 0);
+    for (off_t size = found.st_size - 1; size >= 0; size -= size > 8192 ? 20000 : 811) {
+        assert_int_equal(truncate(world->file, size), 0);
+        assert_int_equal(check_pages(world, &damage, &errmsg), ERR_DATA);
+        assert_true(strlen(errmsg.text) > 20);
+    }
+    assert_int_equal(truncate(world->file, 0), 0);
+    assert_int_equal(check_pages(world, &damage, &errmsg), ERR_DATA);
+    unlink(world->file);
+    assert_int_equal(check_pages(world, &damage, &errmsg), ERR_DATA);
+}
+
 #define VERIFY_TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 
 int main(void)
@@ -447,6 +584,9 @@ int main(void)
         VERIFY_TEST(tables_of_another_version_are_made_again),
         VERIFY_TEST(a_history_gets_another_owner),
         VERIFY_TEST(a_file_that_was_cut_is_not_opened),
+        VERIFY_TEST(a_flipped_bit_in_any_page_is_found_or_harmless),
+        VERIFY_TEST(each_kind_of_bad_page_is_told_apart),
+        VERIFY_TEST(a_file_that_was_cut_or_emptied_has_bad_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
