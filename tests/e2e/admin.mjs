@@ -40,6 +40,9 @@ async function whilePeopleWrite(cluster, work) {
   assert.equal(crowd.open.size, 0, 'everything that was sent got its answer');
 }
 
+/* It is told when it is done; what each node shows of it follows. */
+const leads = (cluster, name) => until(`${name} leads`, async () => (await cluster.leader()).name === name);
+
 /* A backup's head and its events' numbers, read as docs/formats.md has them. */
 function readBackup(file) {
   const bytes = fs.readFileSync(file);
@@ -56,6 +59,35 @@ describe('three nodes', () => {
   let cluster;
   before(async () => { cluster = await Cluster.start({ nodes: 3 }); }, { timeout: deadline(60_000) });
   after(() => cluster?.down(), { timeout: deadline(30_000) });
+
+  test('leadership goes where it is sent, and nobody who writes notices', { timeout: deadline(120_000) }, async () => {
+    await whilePeopleWrite(cluster, async crowd => {
+      for (const node of [...cluster.nodes, cluster.nodes[0]]) {
+        const { term } = (await node.status()).cluster;
+        const led = (await cluster.leader()) === node;
+        // Asked of each node in turn, whether it leads or not.
+        const answer = await cluster.nodes[node.number % 3].admin('POST', 'transfer', { to: node.name });
+        assert.equal(answer.status, led ? 409 : 200, answer.text);
+        await leads(cluster, node.name);
+        const now = (await node.status()).cluster.term;
+        assert.ok(led ? now === term : now > term);
+        await crowd.more(20, 30_000);
+      }
+      const before_ = await cluster.leader();
+      const { code, out, err } = await cluster.cli(['transfer']);
+      assert.equal(code, 0, err);
+      assert.match(out, /leads now/);
+      await until('another one leads', async () => (await cluster.leader()).name !== before_.name);
+    });
+  });
+
+  test('a transfer to nobody is refused', async () => {
+    const answer = await cluster.admin('POST', 'transfer', { to: 'tea-9' });
+    assert.equal(answer.status, 409, answer.text);
+    const { code, err } = await cluster.cli(['transfer', 'tea-9']);
+    assert.equal(code, 1);
+    assert.match(err, /^livetea transfer: .*\.\n$/);
+  });
 
   for (const who of ['a follower', 'the leader']) {
     test(`${who} is drained: its pages move, it ends with 0, and nothing is lost`, { timeout: deadline(120_000) }, async () => {
@@ -132,6 +164,59 @@ describe('three nodes', () => {
     // While a secret is being changed the newer one is in front, and the nodes do not know it yet.
     fs.writeFileSync(other, `${'o'.repeat(40)}\n${fs.readFileSync(cluster.secretFile, 'utf8')}`);
     assert.equal((await run(['backup', file, '--force', '--secret-file', other], { env })).code, 0);
+  });
+});
+
+describe('members', () => {
+  let cluster;
+  before(async () => { cluster = await Cluster.start({ nodes: 1, options: ['--chat-rate', '0'] }); }, { timeout: deadline(60_000) });
+  after(() => cluster?.down(), { timeout: deadline(30_000) });
+
+  test('a node is added and promoted, listed, given the leadership, and removed again', { timeout: deadline(120_000) }, async () => {
+    const [first] = cluster.nodes;
+    for (let i = 1; i <= 20; i++) assert.equal((await say(first, 'lobby', `before ${i}`)).status, 201);
+    const cli = args => cluster.cli(args, { env: { LIVETEA_NODE: first.url } });
+    const second = await cluster.startNode();
+    const added = await cli(['members', 'add', `${second.name}=${second.address}`, '--promote']);
+    assert.equal(added.code, 0, added.err);
+    assert.equal(added.out, 'tea-2 is a member, without a vote.\ntea-2 is a voter.\n');
+    assert.match(added.err, /^waiting for tea-2 to ask; start it with cluster\.join$/m);
+    await second.ready();
+    assert.equal((await say(second, 'lobby', 'after')).status, 201);
+    assert.deepEqual(differences(await histories(cluster)), []);
+
+    const table = await until('both are listed as they are', async () => {
+      const { out } = await cli(['members', '-o', 'table']);
+      return /^tea-2 +voter +follower +21 +0 /m.test(out) ? out : null;
+    });
+    assert.match(table, /^NAME +ROLE +STATE +NUMBER +BEHIND +ADDRESS\ntea-1 +voter +leader +21 +0 /);
+    const { members } = JSON.parse((await cli(['members'])).out);
+    assert.deepEqual(members.map(({ name, role, address }) => [name, role, address]),
+      [['tea-1', 'voter', first.address], ['tea-2', 'voter', second.address]]);
+
+    const again = await cli(['members', 'add', `${second.name}=${second.address}`]);
+    assert.equal(again.code, 1);
+    assert.match(again.err, /tea-2 is a member already/);
+    assert.equal((await cli(['members', 'promote', 'tea-2'])).code, 1);
+    assert.equal((await cli(['members', 'promote', 'tea-9'])).code, 1);
+
+    // Also the leader can go; it is told of it, and ends by itself.
+    assert.equal((await cli(['transfer', 'tea-2'])).code, 0);
+    const ended = second.end(60_000);
+    const removed = await cli(['members', 'remove', 'tea-2']);
+    assert.equal(removed.code, 0, removed.err);
+    assert.equal(await ended, 0, second.logTail());
+    await until('tea-1 is alone', async () => (await first.status()).members.length === 1);
+    assert.equal((await say(first, 'lobby', 'alone')).status, 201);
+    assert.equal((await cli(['members', 'remove', 'tea-1'])).code, 1, 'the last voter stays');
+
+    // Its name comes back, with an empty directory and another id.
+    // This time the command is there before the node.
+    const adding = cli(['members', 'add', `${second.name}=${second.address}`, '--promote']);
+    const back = await cluster.startNode({ number: 2 });
+    assert.equal((await adding).code, 0, (await adding).err);
+    await back.ready();
+    assert.deepEqual(differences(await histories(cluster)), []);
   });
 });
 
