@@ -273,16 +273,17 @@ int machine_backfill(struct machine *machine, struct slice bytes, struct errmsg 
         errmsg_set(errmsg, "no events are missing");
         return ERR_DATA;
     }
-    int rv = event_decode(&event, bytes, errmsg);
-    if (rv == 0) rv = chat_take(machine->chat, &event, errmsg);
-    if (rv != 0) return rv;
     struct shared *copy = shared_copy(bytes);
-    tell_event(machine, &event, copy);
+    int rv = event_decode(&event, shared_slice(copy), errmsg);
+    if (rv == 0) rv = chat_take(machine->chat, &event, errmsg);
+    if (rv == 0) {
+        tell_event(machine, &event, copy);
+        /* Somebody here may wait for it: its entry was not applied here and never will be. */
+        machine->handler.on_outcome(machine->handler.owner, &event.id, CHAT_APPLIED, &event);
+    }
     shared_unref(copy);
-    /* Somebody here may wait for it: its entry was not applied here and never will be. */
-    machine->handler.on_outcome(machine->handler.owner, &event.id, CHAT_APPLIED, &event);
-    if (event.number == machine->goal.number) fill_gap(machine);
-    return 0;
+    if (rv == 0 && event.number == machine->goal.number) fill_gap(machine);
+    return rv;
 }
 
 void machine_backfill_flush(struct machine *machine)

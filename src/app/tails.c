@@ -115,6 +115,14 @@ static void drop_durable(struct tails *tails)
     tails->kept_first = tails->kept_size = 0;
 }
 
+/* Do its slices stand on these bytes? An event always has a room. */
+static bool stands_on(const struct message_sent *event, const struct shared *bytes)
+{
+    uintptr_t at = (uintptr_t)event->room.at;
+    uintptr_t first = (uintptr_t)bytes->bytes;
+    return at >= first && at < first + bytes->len;
+}
+
 static void keep(struct tails *tails, const struct message_sent *event, struct shared *bytes)
 {
     if (tails->kept_count == tails->kept_size) {
@@ -129,11 +137,11 @@ static void keep(struct tails *tails, const struct message_sent *event, struct s
     }
     struct message *message = kept_at(tails, tails->kept_count++);
     tails->kept_bytes += bytes->len;
-    *message = (struct message){.bytes = shared_ref(bytes)};
-    /* Its slices shall stand on its own bytes, not on the raft entry's. */
+    *message = (struct message){.bytes = shared_ref(bytes), .event = *event};
+    if (stands_on(event, bytes)) return;
+    /* On the raft entry's, which goes. */
     int rv = event_decode(&message->event, shared_slice(bytes), NULL);
     assert(rv == 0);
-    (void)event;
 }
 
 void tails_durable(struct tails *tails, uint64_t number)
