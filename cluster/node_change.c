@@ -291,7 +291,11 @@ static void step_paused(struct node *node, struct wish *wish, uint64_t now_ms)
 {
     bool is_busy = node->entry != NULL || node->fence != NULL || !guard_ready(&node->guard) ||
                    node_begins_log(node);
-    if (is_busy) return; /* for an election timeout at most: then nobody leads */
+    if (is_busy && now_ms < wish->request.deadline_ms) return;
+    if (is_busy) {
+        refuse(node, wish, "not_ready", "The leader is not ready: try again");
+        return;
+    }
     const struct change_member *member = NULL;
     struct change_view view;
     if (wish->request.kind == CHANGE_PROMOTE) {
@@ -386,6 +390,7 @@ static void take_wish(struct node *node, const struct change_request *request,
     DL_APPEND(changes->wishes, wish);
     changes->wishes_count++;
     node_view(node, &view);
+    view.is_leader_ready = true; /* it will be, or the next one is asked */
     if (changes->wishes_count > WISHES_MAX) {
         refuse(node, wish, "busy", "Too many changes wait: try again");
     } else if (!change_allowed(&view, request, request->address, &answer)) {

@@ -307,16 +307,22 @@ static size_t join(size_t at, const char *name)
 
 /* ---- each test's own cluster ---- */
 
-static void begin(size_t founders)
+static void begin_keeping(size_t founders, unsigned keep_log)
 {
     static int round;
     memset(flows, 0, sizeof flows);
     wanted = 0;
     /* Below the ports that the system gives out; another run of this test has others. */
     trio_init(&trio, founders, 30000 + (getpid() % 130) * 20 + round++ % 2 * 10);
+    trio.keep_log = keep_log;
     for (size_t i = 0; i < founders; i++)
         trio_start(&trio, i);
     wait_for_voters(founders);
+}
+
+static void begin(size_t founders)
+{
+    begin_keeping(founders, 8192);
 }
 
 static int teardown(void **state)
@@ -618,6 +624,29 @@ static void one_that_was_let_in_and_ended_at_once_finds_its_cluster(void **state
     settle();
 }
 
+static bool the_log_is_cut(void)
+{
+    return status_of(0).first_index > 100;
+}
+
+static void who_joins_a_long_history_fetches_what_the_log_has_not(void **state)
+{
+    (void)state;
+    begin_keeping(1, 64);
+    flow_at(0, true);
+    wait_for(the_log_is_cut);
+    size_t place = join(0, "tea-2");
+    promote(0, place); /* refused while it lacks events */
+    assert_false(status_of(place).has_gap);
+    assert_true(
+        trio.nodes[0].told[CLUSTER_CATCHING_UP] + trio.nodes[place].told[CLUSTER_CATCHING_UP] > 0);
+    wait_for_voters(2);
+    settle();
+    trio_stop(&trio, place);
+    trio_start(&trio, place);
+    wait_for_voters(2);
+}
+
 static void leadership_goes_where_it_is_asked_to(void **state)
 {
     (void)state;
@@ -649,6 +678,7 @@ int main(void)
         TEST(an_add_waits_for_its_node),
         TEST(a_stand_by_applies_and_has_no_vote),
         TEST(one_that_was_let_in_and_ended_at_once_finds_its_cluster),
+        TEST(who_joins_a_long_history_fetches_what_the_log_has_not),
         TEST(leadership_goes_where_it_is_asked_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
