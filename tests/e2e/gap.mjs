@@ -1,5 +1,4 @@
-// A node that lacks what raft's log has no more: what it answers until it has fetched it, and that it has
-// all of it then.
+// A node that lacks what raft's log has no more, or is no member yet: what it answers until it has all of it.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -201,5 +200,54 @@ describe('a node that was away for longer than raft remembers', () => {
     assert.ok(view.resets > 0, 'the newest took the place of all');
     assert.deepEqual(view.problems, []);
     assert.ok(statuses.every(status => status === 503 || status === 200 || status === 101), statuses.join());
+  });
+});
+
+describe('a node that asks to be let in', () => {
+  let cluster;
+  before(async () => { cluster = await Cluster.start({ nodes: 3, options }); }, { timeout: deadline(60_000) });
+  after(() => cluster?.down(), { timeout: deadline(30_000) });
+
+  test('shows no history before it is a member, and all of it as a stand-by', { timeout: deadline(120_000) }, async () => {
+    const leader = await cluster.leader();
+    const { csrf } = await Page.open(leader.url, '/lobby');
+    await sayAll(leader, 'lobby', 140);
+    const four = await cluster.startNode();
+    const { node, cluster: seen, backfill } = await until('it was told something', async () => {
+      const status = await four.status();
+      return status.node.joining && status;
+    });
+    assert.equal(node.role, 'joining');
+    assert.equal(node.ready, false);
+    assert.equal(backfill, null);
+    assert.ok(seen.sentence.startsWith('This node is no member of the cluster yet: '), seen.sentence);
+
+    const ready = await request(`${four.url}/readyz?verbose`);
+    assert.equal(ready.status, 503);
+    assert.ok(ready.text.includes(`[-]joined ${node.joining}\n`), ready.text);
+    const page = await request(`${four.url}/lobby`);
+    assert.equal(page.status, 503);
+    assert.match(page.text, /This node is no member of the cluster yet\./);
+    assert.equal(await upgrade(four, csrf), 503);
+    assert.equal((await json(`${four.url}/api/rooms`)).value.error, 'joining');
+    assert.equal(JSON.parse((await say(four, 'lobby', 'to nobody')).text).error, 'joining');
+    assert.equal((await request(`${four.url}/livez`)).status, 200);
+
+    const added = await cluster.cli(['members', 'add', `${four.name}=${four.address}`]);
+    assert.equal(added.code, 0, added.err);
+    await four.ready();
+    const after_ = await until('all know of it', async () => {
+      const status = await leader.status();
+      return status.members.length === 4 && status.members.every(({ state }) => state !== 'away') && status;
+    });
+    assert.equal(after_.cluster.voters, 3);
+    assert.equal(after_.cluster.sentence, 'All 3 voters are up. Any one may fail.');
+    const own = await four.status();
+    assert.equal(own.node.role, 'standby');
+    assert.equal(own.node.joining, null);
+    assert.match((await cluster.cli(['status', '-o', 'table'])).out, /^tea-4 +stand-by /m);
+    assert.match((await Page.open(four.url, '/cluster')).html, /stand-by, serves you/);
+    assert.equal((await say(four, 'lobby', 'from a stand-by')).status, 201);
+    assert.deepEqual(differences(await histories(cluster)), []);
   });
 });
