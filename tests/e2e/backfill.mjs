@@ -1,0 +1,81 @@
+// Nodes that give their events to one that lacks them, and come to harm while they do: one is killed, one
+// finds that its own are damaged. What the other one ends with is whole, and of the same history.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterEach, describe, test } from 'node:test';
+import { Cluster } from '../lib/cluster.mjs';
+import { fill } from '../lib/fill.mjs';
+import { deadline, slow, until } from '../lib/wait.mjs';
+
+const events = slow ? 40_000 : 300_000;
+const limit = { timeout: deadline(120_000) };
+
+const digestOf = async (node, number) => (await node.events({ after: number - 1, upTo: number })).at(-1).digest;
+
+/* Of a stopped node: the history is gone, as when its disk was changed. raft's log still says how long it was. */
+function loseHistory(node) {
+  const history = path.join(node.dataDir, 'history');
+  for (const name of fs.readdirSync(history)) fs.rmSync(path.join(history, name));
+}
+
+/* Changes one letter of one event of a stopped node, far from the first and the last one. */
+function damage(node) {
+  const file = path.join(node.dataDir, 'history/data.mdb');
+  const bytes = fs.readFileSync(file);
+  const at = bytes.indexOf('message_sent', Math.floor(bytes.length / 2));
+  assert.ok(at > 0);
+  const fd = fs.openSync(file, 'r+');
+  fs.writeSync(fd, 'M', at + 'message_sent'.length + 80);
+  fs.closeSync(fd);
+}
+
+describe('a node that lacks its history', () => {
+  let cluster;
+  afterEach(() => cluster?.down(), { timeout: deadline(30_000) });
+
+  /* All three have the same history and know one another; then all are stopped. */
+  async function prepare() {
+    cluster = await Cluster.prepare({ nodes: 3 });
+    await fill(cluster, events);
+    for (const node of cluster.nodes) node.start();
+    await cluster.ready(60_000);
+    for (const node of cluster.nodes) assert.equal(await node.stop(), 0, node.logTail());
+    return cluster.nodes;
+  }
+
+  test('gets it from another one when the one that gives it is killed', limit, async context => {
+    const nodes = await prepare();
+    const [lacking, ...giving] = [nodes[2], nodes[0], nodes[1]];
+    loseHistory(lacking);
+    for (const node of nodes) node.start();
+    const { number, peer } = await until('it is given events', async () => {
+      const { backfill } = await lacking.status();
+      return backfill?.peer && backfill.number < backfill.goal ? backfill : null;
+    }, deadline(30_000), 1);
+    await nodes.find(node => node.name === peer).kill();
+    await lacking.ready(deadline(60_000));
+    const other = giving.find(node => node.name !== peer);
+    assert.equal(await digestOf(lacking, events), await digestOf(other, events));
+    assert.ok(await lacking.lastNumber() >= events);
+    assert.ok(await other.metric('livetea_backfill_events_total{direction="out"}') > 0, `nothing came from ${other.name}`);
+    context.diagnostic(`${peer} was killed when ${number} of ${events} had come`);
+  });
+
+  test('is never given a damaged event: the node that has it ends, and says how to come back', limit, async () => {
+    const [damaged, sound, lacking] = await prepare();
+    loseHistory(lacking);
+    damage(damaged);
+    damaged.start();
+    lacking.start();
+    assert.equal(await damaged.end(60_000), 3, damaged.logTail());
+    assert.match(damaged.log(), /event \d+ of the history in \S+ cannot be read/);
+    assert.match(damaged.log(), /livetea members remove tea-1.*cluster\.join.*livetea members add tea-1=\S+ --promote/);
+    assert.equal((await lacking.status()).node.ready, false);
+    assert.match(lacking.log(), /no events from this node for now +node=tea-1 .*its own events are damaged/);
+
+    sound.start();
+    await lacking.ready(deadline(60_000));
+    assert.equal(await digestOf(lacking, events), await digestOf(sound, events));
+  });
+});
