@@ -476,7 +476,7 @@ static void begin(struct node *node)
     case DATA_DIR_ALONE: node_raft_start(node, true); break;
     case DATA_DIR_JOINING:
         node->phase = NODE_JOINING;
-        log_info("asking to be let in", "node=%s join=\"%s\"", node->self, node->options.join);
+        log_info("asking to be let in", "self=%s join=\"%s\"", node->self, node->options.join);
         break;
     case DATA_DIR_EMPTY:
     case DATA_DIR_FORMING:

@@ -102,7 +102,7 @@ static const char *words_of(enum change_kind kind)
 static void answer_wish(struct node *node, struct wish *wish, const struct change_answer *answer)
 {
     struct changes *changes = node->changes;
-    log_info("change of members", "change=%s node=%s result=%s word=%s",
+    log_info("change of members", "change=%s member=%s result=%s word=%s",
              words_of(wish->request.kind), wish->request.name,
              answer->result == CHANGE_DONE      ? "done"
              : answer->result == CHANGE_REFUSED ? "refused"
@@ -183,7 +183,7 @@ static void on_raft_change(struct raft_change *change, int status)
 static void refused_by_raft(struct node *node, struct wish *wish, int rv)
 {
     const char *name = wish->request.name;
-    log_warn("raft refuses a change", "change=%s node=%s reason=\"%s\"",
+    log_warn("raft refuses a change", "change=%s member=%s reason=\"%s\"",
              words_of(wish->request.kind), name, raft_strerror(rv));
     if (rv == RAFT_NOTLEADER) {
         refuse(node, wish, "no_leader", "The leader has changed meanwhile: try again");
@@ -274,7 +274,7 @@ static bool judge(struct node *node, struct wish *wish)
     uint64_t asker_id = 0;
     const char *asker = NULL;
     node_view(node, &view);
-    view.is_leader_ready = true; /* as we have just seen */
+    view.is_leader_ready = true;                                        /* as we have just seen */
     view.is_changing = node->raft.configuration_uncommitted_index != 0; /* and not this one */
     if (wish->request.kind == CHANGE_ADD) asker = node_asker(node, wish->request.name, &asker_id);
     if (!change_allowed(&view, &wish->request, asker, &answer)) {

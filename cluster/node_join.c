@@ -237,7 +237,8 @@ static void on_answer_joining(struct node *node, const char *where, const struct
     }
     if (answer->members_count > 0) take_told(node, answer);
     if (answer->verdict == ASK_ADMITTED) asking->admission = *answer;
-    note(asking, where, answer);
+    /* Of a member's words those of one that is none itself tell nothing new. */
+    if (answer->index > 0 || asking->note[0] == '\0') note(asking, where, answer);
 }
 
 static void on_answer_member(struct node *node, const char *where, const struct ask_answer *answer)
@@ -282,7 +283,8 @@ static void remember(struct asking *asking, const struct ask_question *question,
         }
         if (asker->heard_ms < place->heard_ms) place = asker; /* free, or the oldest */
     }
-    if (place->id != question->id) log_info("a node asks to be let in", "node=%s", question->self);
+    if (place->id != question->id)
+        log_info("a node asks to be let in", "member=%s", question->self);
     *place = (struct asker){.id = question->id, .heard_ms = now_ms};
     snprintf(place->self, sizeof place->self, "%s", question->self);
 }
@@ -320,7 +322,7 @@ static int on_question(struct exchange *exchange, struct slice bytes)
         remember(exchange->asking, &question, clock_ms());
     }
     if (answer.verdict == ASK_REMOVED || answer.verdict == ASK_FOREIGN) {
-        log_info("a node asked whether it is a member", "node=%s answer=%s", question.self,
+        log_info("a node asked whether it is a member", "member=%s answer=%s", question.self,
                  answer.verdict == ASK_REMOVED ? "removed" : "of_another_cluster");
     }
     buf_init(&frame, 4 + ASK_BYTES_MAX);

@@ -103,7 +103,7 @@ static void tell(struct node *node, enum cluster_event_kind kind, const char *wo
     struct cluster_event event = {.at_ms = clock_wall_ms(), .kind = kind};
     event.term = raft_current_term(&node->raft);
     snprintf(event.node, sizeof event.node, "%s", name);
-    log_info(words, "node=%s", name);
+    log_info(words, "member=%s", name);
     node->options.handler.on_cluster_event(node->options.handler.owner, &event);
 }
 

@@ -274,7 +274,7 @@ static void add(size_t at, size_t place)
     expect(at, CHANGE_ADD, trio.nodes[place].name, trio.nodes[place].address, CHANGE_DONE, "done");
 }
 
-/* As the command line does it: again until it has caught up. */
+/* As the command line does it: again until it has caught up; at a node that may not be let in yet. */
 static void promote(size_t at, size_t place)
 {
     uint64_t end_ms = clock_ms() + PATIENCE_MS;
@@ -284,6 +284,7 @@ static void promote(size_t at, size_t place)
         await(&change);
         if (change.answer.result == CHANGE_DONE) return;
         bool is_soon = strcmp(change.answer.word, "behind") == 0 ||
+                       strcmp(change.answer.word, "no_leader") == 0 ||
                        strcmp(change.answer.word, "catching_up") == 0 ||
                        strcmp(change.answer.word, "not_healthy") == 0;
         if (!is_soon || clock_ms() > end_ms)
@@ -307,7 +308,7 @@ static size_t join(size_t at, const char *name)
 
 /* ---- each test's own cluster ---- */
 
-static void begin_keeping(size_t founders, unsigned keep_log)
+static void prepare(size_t founders, unsigned keep_log)
 {
     static int round;
     memset(flows, 0, sizeof flows);
@@ -315,6 +316,11 @@ static void begin_keeping(size_t founders, unsigned keep_log)
     /* Below the ports that the system gives out; another run of this test has others. */
     trio_init(&trio, founders, 30000 + (getpid() % 130) * 20 + round++ % 2 * 10);
     trio.keep_log = keep_log;
+}
+
+static void begin_keeping(size_t founders, unsigned keep_log)
+{
+    prepare(founders, keep_log);
     for (size_t i = 0; i < founders; i++)
         trio_start(&trio, i);
     wait_for_voters(founders);
@@ -647,6 +653,34 @@ static void who_joins_a_long_history_fetches_what_the_log_has_not(void **state)
     wait_for_voters(2);
 }
 
+static void a_restored_node_is_alone_whatever_the_peers_line_says(void **state)
+{
+    (void)state;
+    struct errmsg errmsg;
+    struct data_dir *dir = &trio.nodes[0].dir;
+    prepare(3, 8192);
+    assert_int_equal(data_dir_open(dir, trio.nodes[0].path, "tea-1", &errmsg), 0);
+    dir->raft_id = peer_id("tea-1");
+    memset(dir->cluster, 9, sizeof dir->cluster);
+    assert_int_equal(data_dir_mark(dir, DATA_DIR_ALONE, &errmsg), 0);
+    data_dir_close(dir);
+    trio_start(&trio, 0);
+    wait_for_voters(1);
+    assert_int_equal(dir->state, DATA_DIR_FORMED);
+    assert_int_equal(dir->cluster[0], 9);
+    flow_at(0, true);
+    let_some_flow();
+    for (size_t i = 1; i < 3; i++) {
+        trio.nodes[i].joins = true;
+        trio_start(&trio, i);
+        add(0, i);
+        promote(i, i);
+    }
+    wait_for_voters(3);
+    assert_int_equal(trio.nodes[2].dir.cluster[0], 9);
+    settle();
+}
+
 static void leadership_goes_where_it_is_asked_to(void **state)
 {
     (void)state;
@@ -679,6 +713,7 @@ int main(void)
         TEST(a_stand_by_applies_and_has_no_vote),
         TEST(one_that_was_let_in_and_ended_at_once_finds_its_cluster),
         TEST(who_joins_a_long_history_fetches_what_the_log_has_not),
+        TEST(a_restored_node_is_alone_whatever_the_peers_line_says),
         TEST(leadership_goes_where_it_is_asked_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,7 +129,11 @@ static void open_store(struct trio_node *one, struct event_meta *meta)
     uint8_t cluster[16];
     char path[512];
     data_dir_path(&one->dir, "history", path, sizeof path);
-    cluster_id_of(cluster, "trio", trio->peers, trio->peers_count);
+    if (one->dir.state == DATA_DIR_EMPTY) {
+        cluster_id_of(cluster, "trio", trio->peers, trio->peers_count);
+    } else {
+        memcpy(cluster, one->dir.cluster, sizeof cluster);
+    }
     chat_init(&one->chat, &limits);
     int rv = event_store_open(&one->store, &(struct event_store_options){.dir = path}, &errmsg);
     bool is_new = one->dir.state == DATA_DIR_EMPTY || one->dir.state == DATA_DIR_JOINING;
