@@ -127,6 +127,7 @@ static void on_transferred(struct raft_transfer *transfer)
 int node_begin_transfer(struct node *node, raft_id to)
 {
     if (node->is_transferring) return ERR_BUSY;
+    if (to == 0) to = node_heir(node);
     node->transfer.data = node;
     int rv = raft_transfer(&node->raft, &node->transfer, to, on_transferred);
     if (rv == 0) node->is_transferring = true;

@@ -114,10 +114,14 @@ void node_disk(struct node *node, uint64_t free_bytes)
 
 /* ---- leading all the same ---- */
 
+static bool says_unfit(const struct neighbour *neighbour)
+{
+    return (neighbour->last.flags & (BEAT_CATCHING_UP | BEAT_DISK_FULL)) != 0;
+}
+
 static bool is_sound(const struct neighbour *neighbour)
 {
-    return neighbour->is_known && !neighbour->is_away &&
-           (neighbour->last.flags & (BEAT_CATCHING_UP | BEAT_DISK_FULL)) == 0;
+    return neighbour->is_known && !neighbour->is_away && !says_unfit(neighbour);
 }
 
 /* The voter that lacks nothing and has applied most; 0 = none. */
@@ -133,6 +137,14 @@ static raft_id sound_voter(struct node *node)
         if (is_better) best = other;
     }
     return best == NULL ? 0 : best->id;
+}
+
+raft_id node_heir(struct node *node)
+{
+    for (size_t i = 0; i < node->beats.count; i++) {
+        if (says_unfit(&node->beats.neighbours[i])) return sound_voter(node);
+    }
+    return 0;
 }
 
 static void maybe_hand_over(struct node *node)

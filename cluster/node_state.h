@@ -146,7 +146,10 @@ bool node_begins_log(struct node *node);
 
 /* node_gap.c */
 bool node_is_unfit(const struct node *node); /* to lead: a gap, or a full disk */
-void node_gap_changed(void *owner);          /* the machine's on_gap */
+/* To whom leadership goes when nobody says: a voter, or 0, raft's own choice, which does not know who is
+ * unfit and would decline. */
+raft_id node_heir(struct node *node);
+void node_gap_changed(void *owner); /* the machine's on_gap */
 void node_gap_tick(struct node *node, uint64_t now_ms);
 void node_gap_status(const struct node *node, struct cluster_status *status);
 

@@ -697,6 +697,51 @@ static void leadership_goes_where_it_is_asked_to(void **state)
     settle();
 }
 
+/* ---- what a new node lacks ---- */
+
+static bool lacks_nothing(size_t place)
+{
+    struct cluster_status status = status_of(place);
+    return !status.has_gap && status.history_copies == status.members_count;
+}
+
+static size_t newest;
+
+static bool it_lacks_nothing(void)
+{
+    return lacks_nothing(newest);
+}
+
+/* It begins at its first entry, and the history is older: that entry says so. */
+static void who_joins_a_restored_node_fetches_the_history(void **state)
+{
+    (void)state;
+    prepare(1, 8192);
+    trio_fill(&trio, 0, 50);
+    trio_start(&trio, 0);
+    wait_for_voters(1);
+    newest = join(0, "tea-9");
+    promote(0, newest);
+    wait_for(it_lacks_nothing);
+    assert_int_equal(status_of(newest).backfilled_in, 50);
+    flow_at(0, true);
+    flow_at(newest, true);
+    let_some_flow();
+    for (size_t i = 0; i < TRIO_NODES; i++)
+        flow_at(i, false);
+    wait_for(nothing_flows);
+    wanted = 50 + accepted();
+    wait_for(all_are_level);
+    assert_int_equal(trio.nodes[0].events, wanted);
+    assert_memory_equal(&trio.nodes[newest].digest, &trio.nodes[0].digest, 16);
+    uint64_t number = trio.nodes[0].events;
+    trio_stop(&trio, newest);
+    trio_verify(&trio, newest, number);
+    trio_start(&trio, newest);
+    wait_for_voters(2);
+    assert_int_equal(trio.nodes[newest].events, number);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
@@ -714,6 +759,7 @@ int main(void)
         TEST(one_that_was_let_in_and_ended_at_once_finds_its_cluster),
         TEST(who_joins_a_long_history_fetches_what_the_log_has_not),
         TEST(a_restored_node_is_alone_whatever_the_peers_line_says),
+        TEST(who_joins_a_restored_node_fetches_the_history),
         TEST(leadership_goes_where_it_is_asked_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

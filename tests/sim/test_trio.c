@@ -32,9 +32,12 @@ struct waiting {
     int status;
 };
 
+static uint64_t wanted;
+
 static int begin(unsigned keep_log)
 {
     static int round;
+    wanted = 0;
     /* Below the ports that the system gives out; another run of this test has others. */
     trio_init(&trio, 3, 20000 + (getpid() % 1000) * 10 + round++ % 3 * 3);
     trio.keep_log = keep_log;
@@ -120,8 +123,6 @@ static void write_at(size_t i, struct asked *asked, const char *text)
     while (!asked->is_answered)
         uv_run(&trio.loop, UV_RUN_ONCE);
 }
-
-static uint64_t wanted;
 
 static bool all_have_it(struct trio *t)
 {
@@ -416,6 +417,41 @@ static void a_leader_whose_disk_is_full_hands_over_and_comes_back(void **state)
     assert_int_equal(unfit->events, 10);
 }
 
+/* A beat has brought it. */
+static bool all_know_who_is_unfit(struct trio *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        const struct beats *beats = &t->nodes[i].node->beats;
+        for (size_t k = 0; k < beats->count; k++) {
+            const struct neighbour *one = &beats->neighbours[k];
+            bool is_it = strcmp(one->name, unfit->name) == 0;
+            if (is_it && (one->last.flags & BEAT_DISK_FULL) == 0) return false;
+        }
+    }
+    return true;
+}
+
+/* raft would choose between the two others by their logs. */
+static void a_leader_that_stops_passes_over_one_whose_disk_is_full(void **state)
+{
+    (void)state;
+    wait_for(all_are_ready);
+    for (int round = 0; round < 2; round++) {
+        size_t led = (size_t)(trio_leader(&trio) - trio.nodes);
+        unfit = &trio.nodes[(led + 1) % 3];
+        const struct trio_node *fit = &trio.nodes[(led + 2) % 3];
+        node_disk(unfit->node, 0);
+        wait_for(all_know_who_is_unfit);
+        unsigned handed_over = trio.nodes[led].told[CLUSTER_TRANSFERRED];
+        trio_stop(&trio, led);
+        assert_int_equal(trio.nodes[led].told[CLUSTER_TRANSFERRED], handed_over + 1);
+        assert_string_equal(trio.nodes[led].last_told.node, fit->name);
+        node_disk(unfit->node, UINT64_MAX);
+        trio_start(&trio, led);
+        wait_for(all_are_level);
+    }
+}
+
 /* ---- starts that end at once ---- */
 
 /* The same program again, for one node: `port place root of`. Never comes back if that node goes on. */
@@ -507,6 +543,7 @@ static void a_lost_history_is_fetched_again(void **state)
 
 static int begin_alone_with(uint64_t events)
 {
+    wanted = 0;
     trio_init(&trio, 1, 20000 + (getpid() % 1000) * 10 + 9);
     trio.keep_log = KEEP;
     if (events > 0) trio_fill(&trio, 0, events);
@@ -575,6 +612,7 @@ int main(int words_count, char **words)
         TEST(without_a_majority_a_new_command_is_refused),
         TEST(a_leader_with_a_gap_hands_over),
         TEST(a_leader_whose_disk_is_full_hands_over_and_comes_back),
+        TEST(a_leader_that_stops_passes_over_one_whose_disk_is_full),
         TEST(an_emptied_founder_does_not_begin_again),
         TEST_SHORT(a_node_that_was_away_for_long_gets_what_it_lacks),
         TEST_SHORT(who_ends_within_a_gap_goes_on_there),

@@ -154,7 +154,7 @@ void trio_fill(struct trio *trio, size_t i, uint64_t events)
     int rv = data_dir_open(&one->dir, one->path, one->name, &errmsg);
     one->dir.raft_id = peer_id(one->name);
     cluster_id_of(one->dir.cluster, "trio", trio->peers, trio->peers_count);
-    if (rv == 0) rv = data_dir_mark(&one->dir, DATA_DIR_FORMING, &errmsg);
+    if (rv == 0) rv = data_dir_mark(&one->dir, DATA_DIR_ALONE, &errmsg);
     if (rv != 0) end_here(one, 98, errmsg.text);
     open_store(one, &meta);
     while (one->chat.number < events) {
