@@ -27,6 +27,14 @@ static uint64_t eight_bytes(const char *at)
     return word;
 }
 
+/* Eight bytes from blank to tilde? */
+static bool are_plain(uint64_t word)
+{
+    uint64_t reaches_del = word + 0x0101010101010101U; /* high bit where a byte was 0x7f */
+    uint64_t is_low = word - 0x2020202020202020U;      /* and where one was below 0x20 */
+    return ((word | reaches_del | is_low) & high_bits) == 0;
+}
+
 static bool is_continuation(unsigned char byte)
 {
     return (byte & 0xc0) == 0x80;
@@ -140,6 +148,9 @@ bool text_blank(struct slice text)
 bool text_has_controls(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
+        while (text.len - i >= 8 && are_plain(eight_bytes(text.at + i)))
+            i += 8;
+        if (i == text.len) break;
         unsigned char byte = (unsigned char)text.at[i];
         if (byte >= 0x20 && byte < 0x7f) continue;
         if (byte < 0x80) {

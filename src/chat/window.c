@@ -1,6 +1,8 @@
 /* The ring holds the event `number` at place number % ring_size, so nothing moves when the oldest is
  * dropped. Over it lies a table of places, open addressing with linear probing, never more than half
  * full; what is dropped is closed up by moving back what probed over it, so there are no tombstones.
+ * A slot keeps a half of its id's hash, which says where it wants to be and, nearly always, whether it is the
+ * one that is looked for: so the ring, which is larger than a processor's cache, is seldom touched.
  * Both grow by doubling until the ring has events_max places. The ids are chosen by strangers,
  * therefore the hash has a secret key (hash_keyed); it decides where an id lies, never what is found.
  */
@@ -34,9 +36,14 @@ void window_reset(struct window *window, uint64_t next)
     window->last = next - 1;
 }
 
-static size_t home(const struct window *window, const struct command_id *id)
+static uint32_t hash_of(const struct command_id *id)
 {
-    return (size_t)hash_keyed(id->bytes, sizeof id->bytes) & (window->slots_size - 1);
+    return (uint32_t)hash_keyed(id->bytes, sizeof id->bytes);
+}
+
+static size_t home(const struct window *window, uint32_t hash)
+{
+    return hash & (window->slots_size - 1);
 }
 
 static size_t next_slot(const struct window *window, size_t slot)
@@ -51,17 +58,19 @@ static struct window_entry *entry_of(const struct window *window, uint64_t numbe
 
 static void slot_put(struct window *window, uint64_t number)
 {
-    size_t slot = home(window, &entry_of(window, number)->id);
-    while (window->slots[slot] != 0)
+    uint32_t hash = hash_of(&entry_of(window, number)->id);
+    size_t slot = home(window, hash);
+    while (window->slots[slot].place != 0)
         slot = next_slot(window, slot);
-    window->slots[slot] = (uint32_t)(number % window->ring_size) + 1;
+    window->slots[slot] =
+        (struct window_slot){.place = (uint32_t)(number % window->ring_size) + 1, .hash = hash};
 }
 
 static void slot_drop(struct window *window, uint64_t number)
 {
     uint32_t wanted = (uint32_t)(number % window->ring_size) + 1;
-    size_t hole = home(window, &entry_of(window, number)->id);
-    while (window->slots[hole] != wanted)
+    size_t hole = home(window, hash_of(&entry_of(window, number)->id));
+    while (window->slots[hole].place != wanted)
         hole = next_slot(window, hole);
 
     /* An entry may move into the hole unless its home lies behind the hole on the way to it. */
@@ -69,13 +78,13 @@ static void slot_drop(struct window *window, uint64_t number)
     size_t slot = hole;
     for (;;) {
         slot = next_slot(window, slot);
-        if (window->slots[slot] == 0) break;
-        size_t from = home(window, &window->ring[window->slots[slot] - 1].id);
+        if (window->slots[slot].place == 0) break;
+        size_t from = home(window, window->slots[slot].hash);
         if (((slot - from) & mask) < ((slot - hole) & mask)) continue;
         window->slots[hole] = window->slots[slot];
         hole = slot;
     }
-    window->slots[hole] = 0;
+    window->slots[hole].place = 0;
 }
 
 static void grow(struct window *window)
@@ -117,9 +126,11 @@ void window_add(struct window *window, uint64_t number, const struct command_id 
 const struct window_entry *window_find(const struct window *window, const struct command_id *id)
 {
     if (window->slots_size == 0) return NULL;
-    size_t slot = home(window, id);
-    for (; window->slots[slot] != 0; slot = next_slot(window, slot)) {
-        const struct window_entry *entry = &window->ring[window->slots[slot] - 1];
+    uint32_t hash = hash_of(id);
+    size_t slot = home(window, hash);
+    for (; window->slots[slot].place != 0; slot = next_slot(window, slot)) {
+        if (window->slots[slot].hash != hash) continue;
+        const struct window_entry *entry = &window->ring[window->slots[slot].place - 1];
         if (command_id_equal(&entry->id, id)) return entry;
     }
     return NULL;

@@ -2,7 +2,7 @@
  *
  * A function of the log alone: whoever has applied the same events has the same window. It is a
  * ring of (id, number, content) with an open-addressing hash over it; adding the event after the
- * last one drops the oldest. 2^17 entries take about 6 MB, allocated as it fills. Domain thread.
+ * last one drops the oldest. 2^17 entries take about 7 MB, allocated as it fills. Domain thread.
  */
 #pragma once
 #include "chat/ids.h"
@@ -13,9 +13,14 @@ struct window_entry {
     uint64_t content; /* command_content of the event */
 };
 
+struct window_slot {
+    uint32_t place; /* in the ring, + 1; 0 = free */
+    uint32_t hash;  /* of the id, its lower half */
+};
+
 struct window {
     struct window_entry *ring;
-    uint32_t *slots; /* ring place + 1, 0 = free; linear probing */
+    struct window_slot *slots; /* linear probing */
     size_t ring_size, slots_size;
     uint64_t first, last; /* numbers of the oldest and newest inside; first > last = empty */
     size_t events_max;    /* WINDOW_EVENTS, smaller in tests */

@@ -95,6 +95,15 @@ static void controls_are_found_but_for_newline_and_tab(void **state)
     assert_true(text_has_controls(slice_of("a\rb")));
     assert_true(text_has_controls(slice_of("\x7f")));
     assert_true(text_has_controls(slice_of("a\xc2\x85")));
+    for (size_t place = 0; place < 20; place++) { /* also where eight are looked at at once */
+        for (int byte = 0; byte < 0x80; byte++) {
+            char text[20];
+            memset(text, place % 2 == 0 ? ' ' : '~', sizeof text);
+            text[place] = (char)byte;
+            bool is_control = (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f;
+            assert_int_equal(text_has_controls(slice_make(text, sizeof text)), is_control);
+        }
+    }
 }
 
 static void assert_name(struct slice raw, const char *expected)
