@@ -1,5 +1,6 @@
 #include "app/origin.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 struct place {
@@ -46,4 +47,25 @@ bool origin_is_of(struct slice origin, struct slice url)
     if (!split(origin, &a) || !split(url, &b)) return false;
     if (!equal_any_case(a.scheme, b.scheme) || !slice_equal(a.port, b.port)) return false;
     return equal_any_case(a.host, b.host) || (is_loopback(a.host) && is_loopback(b.host));
+}
+
+static size_t kept(const struct origins *origins)
+{
+    return origins->count < ORIGINS_MAX ? origins->count : ORIGINS_MAX;
+}
+
+void origins_keep(struct origins *origins, const char *url)
+{
+    for (size_t i = 0; i < kept(origins); i++)
+        if (strcmp(origins->urls[i], url) == 0) return;
+    if (url[0] == '\0') return;
+    char *place = origins->urls[origins->count++ % ORIGINS_MAX];
+    snprintf(place, sizeof origins->urls[0], "%s", url);
+}
+
+bool origins_have(const struct origins *origins, struct slice origin)
+{
+    for (size_t i = 0; i < kept(origins); i++)
+        if (origin_is_of(origin, slice_from(origins->urls[i]))) return true;
+    return false;
 }

@@ -49,6 +49,7 @@ struct web_thread {
     struct viewers *viewers;
     struct site *site;
     struct rate address_rate;
+    struct origins origins;
     struct web_counters counters;
     struct buf decoded;
     uv_check_t turn_end;
@@ -278,14 +279,11 @@ uint32_t web_thread_rate_address(struct web_thread *thread, struct slice address
 bool web_thread_origin_allowed(const struct web_thread *thread, struct slice origin)
 {
     const struct config *config = thread->config;
-    const struct board *board = web_thread_board(thread);
     struct slice extra = slice_from(config->http.allowed_origins);
     if (origin_is_of(origin, slice_from(config->http.public_url))) return true;
     while (extra.len > 0)
         if (origin_is_of(origin, slice_cut(&extra, ' '))) return true;
-    for (size_t i = 0; board != NULL && i < board->nodes_count; i++)
-        if (origin_is_of(origin, slice_from(board->nodes[i].http))) return true;
-    return false;
+    return origins_have(&thread->origins, origin);
 }
 
 struct chores *web_thread_chores(struct web_thread *thread)
@@ -310,6 +308,8 @@ static void take_snapshot(struct web_thread *thread, struct snapshot *snapshot)
     bool tells = before == NULL || is_news(new, board_of(before->board));
     thread->snapshot = snapshot;
     if (snapshot->events > thread->applied) thread->applied = snapshot->events;
+    for (size_t i = 0; i < new->nodes_count; i++)
+        origins_keep(&thread->origins, new->nodes[i].http);
     rooms_board(thread->rooms, new);
     if (tells) viewers_lists(thread->viewers);
     snapshot_unref(before);
