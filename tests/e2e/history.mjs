@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { Cluster } from '../lib/cluster.mjs';
 import { fill } from '../lib/fill.mjs';
 import { Flood } from '../lib/flood.mjs';
+import { change } from '../lib/members.mjs';
 import { deadline, pause, until } from '../lib/wait.mjs';
 
 const isLong = process.env.LIVETEA_LONG === '1';
@@ -151,5 +152,30 @@ describe('history', () => {
     assert.deepEqual(flood.problems.slice(0, 5), []);
     const { raft } = await (await cluster.leader()).status();
     assert.ok(raft.snapshot_index > 0 && raft.log_first_index > 1, JSON.stringify(raft));
+  });
+
+  test(`a new node with an empty disk, killed -9 at ${kills} moments of its first ${history} events`, limit, async context => {
+    const node = await cluster.startNode();
+    const added = await change(cluster, 'POST', 'members', { name: node.name, address: node.address });
+    assert.equal(added.status, 200, added.text);
+    const start = performance.now();
+    let halfway = 0, furthest = 0;
+    for (let kill = 1; kill <= kills; kill++) {
+      // A little further each time, so that there is something to interrupt each time.
+      const goal = Math.min(0.9, kill / (kills + 1)) * history;
+      await until('it is on its way', async () => {
+        const { backfill, chat } = await node.status();
+        if (backfill) furthest = Math.max(furthest, backfill.number);
+        return chat.events >= goal * (0.8 + 0.2 * Math.random()) || (backfill === null && chat.events > history);
+      }, isLong ? 300_000 : 60_000, 10);
+      if ((await node.status()).backfill) halfway++;
+      await node.kill();
+      node.start();
+    }
+    await node.ready(deadline(isLong ? 300_000 : 60_000));
+    const seconds = (performance.now() - start) / 1000;
+    const number = await assertSame(cluster);
+    context.diagnostic(`${number} events in ${seconds.toFixed(2)} s with ${kills} kills, ${halfway} of them halfway`);
+    assert.ok(halfway > 0 || kills === 0, 'no kill came while it fetched');
   });
 });

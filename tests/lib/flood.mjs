@@ -12,9 +12,9 @@ import { pause } from './wait.mjs';
 const retryMs = 20;
 
 export class Flood {
-  constructor({ urls, inFlight = 64, rooms = 20 }) {
+  constructor({ urls, width = 64, rooms = 20 }) {
     this.urls = urls; // a function: the nodes that may be asked now
-    this.inFlight = inFlight;
+    this.width = width;
     this.rooms = rooms;
     this.count = 0; // given out so far
     this.accepted = 0;
@@ -22,7 +22,7 @@ export class Flood {
     this.silence = 0; // the longest time without any acceptance while there was something to accept, ms
     this.numbers = new Map(); // of the last accepted ones: k -> number; for a look at single ones
     this.mark = randomBytes(4).toString('hex');
-    this.agent = new http.Agent({ keepAlive: true, maxSockets: inFlight, scheduling: 'fifo' });
+    this.agent = new http.Agent({ keepAlive: true, maxSockets: width, scheduling: 'fifo' });
     this.problems = [];
   }
 
@@ -84,7 +84,7 @@ export class Flood {
     const worker = async () => {
       while (this.count < end) await this.#one(this.count++);
     };
-    await Promise.all(Array.from({ length: Math.min(this.inFlight, count) }, worker));
+    await Promise.all(Array.from({ length: Math.min(this.width, count) }, worker));
   }
 
   /* Sends `rate` a second until stop() is called, which returns when all are accepted. */
@@ -97,7 +97,7 @@ export class Flood {
     this.running = (async () => {
       while (!this.isOver) {
         const due = first + Math.floor((performance.now() - from) * rate / 1000);
-        while (this.count < due && this.open.size < this.inFlight) {
+        while (this.count < due && this.open.size < this.width) {
           const one = this.#one(this.count++).finally(() => this.open.delete(one));
           this.open.add(one);
         }
