@@ -1,78 +1,15 @@
 // Runs the benchmarks of docs/performance.md: starts nodes of its own, lets bench_load loose on them,
 // and puts each figure beside its goal and beside what the machine can do, measured in the same run.
 // Called by scripts/bench, which builds first.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const here = path.dirname(fileURLToPath(import.meta.url));
-const top = path.resolve(here, '../..');
-const build = process.env.LIVETEA_BUILD ?? path.join(top, 'build/release');
-process.env.LIVETEA_BIN ??= path.join(build, 'src/app/livetea');
-// Beside the build, for that is on a disk, which /tmp often is not.
-process.env.LIVETEA_TEST_DIR ??= path.join(build, 'bench');
-fs.mkdirSync(process.env.LIVETEA_TEST_DIR, { recursive: true });
-const { Cluster } = await import('../lib/cluster.mjs');
-const { pause } = await import('../lib/wait.mjs');
-
-const loadProgram = path.join(build, 'tests/bench/bench_load');
-const limitProgram = path.join(build, 'tests/bench/bench_limit');
-const isPinned = os.cpus().length >= 2;
-const nodeCore = '0', loadCore = '1';
-const say = text => process.stderr.write(`${text}\n`);
-
-/* One program to its end; its standard output is one line of JSON. */
-function measure(program, args, { core } = {}) {
-  const isOnCore = core !== undefined && isPinned;
-  const command = isOnCore ? ['taskset', '-c', core, program, ...args] : [program, ...args];
-  return new Promise((resolve, reject) => {
-    const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
-    let out = '';
-    const stop = () => child.kill('SIGKILL');
-    process.on('exit', stop);
-    child.stdout.on('data', text => { out += text; });
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      process.off('exit', stop);
-      if (code !== 0) return reject(new Error(`${path.basename(program)} ${args[0]} ended with ${code ?? signal}`));
-      resolve(JSON.parse(out));
-    });
-  });
-}
-
-const nodeOptions = ['--http-max-per-address', '0', '--http-max-connections', '20000', '--http-threads', '1',
-  '--chat-rate', '0', '--log-level', 'warn'];
-
-/* Starts nodes, lets `use` measure them, and stops them whatever happens. `core`: for a lone node. */
-async function withNodes(count, { core }, use) {
-  const cluster = await Cluster.start({ nodes: count, options: nodeOptions });
-  try {
-    if (core !== undefined && isPinned) {
-      for (const node of cluster.nodes) execFileSync('taskset', ['-a', '-c', '-p', core, String(node.pid)], { stdio: 'ignore' });
-    }
-    return await use(cluster);
-  } finally {
-    await cluster.down();
-  }
-}
-
-const nodesOf = nodes => nodes.flatMap(node => ['--node', node.url]);
-const postsOf = nodes => nodes.flatMap(node => ['--post', node.url]);
-const pidsOf = nodes => nodes.flatMap(node => ['--pid', String(node.pid)]);
-
-/* A lone node on one core, the generator on the other. */
-const alone = args => withNodes(1, { core: nodeCore }, ({ nodes }) =>
-  measure(loadProgram, [...args, ...nodesOf(nodes), ...pidsOf(nodes)], { core: loadCore }));
-
-/* What must be 0 in every run, whatever its speed. */
-function faultsOf(run, what) {
-  return ['missing', 'twice', 'closed', 'failed', 'lost', 'refused']
-    .filter(name => run[name] > 0).map(name => `${what}: ${run[name]} ${name}`);
-}
-
-const coresOf = run => ({ node: run.node_cores, generator: run.own_cores });
+import { parseArgs } from 'node:util';
+import { pause } from '../lib/wait.mjs';
+import { inPairs, join, restart } from './history.mjs';
+import { alone, coresOf, faultsOf, isPinned, limitProgram, loadProgram, measure, median, nodesOf, pidsOf, postsOf, programs, say, short,
+         top, withNodes } from './nodes.mjs';
 
 /* Deliveries a second of frames of that size, at 1, 4 and 16 frames a write. */
 const fanoutLimit = (sockets, bytes) => measure(limitProgram, ['fanout', String(sockets), String(bytes), '0.7']);
@@ -221,14 +158,9 @@ const benches = {
                worst: { says: 'and the worst', goal: 50, isWorst: true },
                refused: { says: 'messages refused' } },
     run: () => failover(3, leader => leader.stop()) },
+  F11: restart,
+  F12: join,
 };
-
-function median(values) {
-  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  if (sorted.length === 0) return null;
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 /* Medians and ranges over the repeats. `ratio` is at least 1 where the goal is reached. */
 function summary(id, runs) {
@@ -245,12 +177,6 @@ function summary(id, runs) {
            node_cores: median(runs.map(run => run.cores.node)), generator_cores: median(runs.map(run => run.cores.generator)),
            runs: runs.map(run => run.raw) };
 }
-
-const short = value => {
-  if (value === null || value === undefined) return '-';
-  if (value >= 1000) return Math.round(value).toLocaleString('en-US');
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
-};
 
 function table(results) {
   const head = ['', 'figure', 'median', 'range', 'goal', 'of goal', 'limit', 'of limit'];
@@ -286,24 +212,54 @@ function choose(names) {
   });
 }
 
-for (const program of [process.env.LIVETEA_BIN, loadProgram, limitProgram]) {
+const { values: given, positionals } = parseArgs({ allowPositionals: true, options: { events: { type: 'string' }, pairs: { type: 'string' } } });
+
+function countOf(name, otherwise) {
+  if (given[name] === undefined) return otherwise;
+  if (/^[1-9]\d{0,11}$/.test(given[name])) return Number(given[name]);
+  say(`bench: --${name} is a number`);
+  process.exit(2);
+}
+
+for (const program of programs) {
   if (fs.existsSync(program)) continue;
   say(`bench: ${program} is not there; is the build complete?`);
   process.exit(1);
 }
 const repeats = Number(process.env.LIVETEA_REPEATS ?? 3);
-const chosen = [...new Set(choose(process.argv.slice(2)))];
+const isPairs = positionals[0] === 'history';
+const names = isPairs ? positionals.slice(1) : positionals;
+const chosen = [...new Set(choose(isPairs && names.length === 0 ? ['F1', 'F6', 'F7'] : names))];
+// All of them in ten minutes: then not with the longest history.
+const events = countOf('events', positionals.length === 0 ? 1_000_000 : 10_000_000);
 const started = performance.now();
 const about = { at: new Date().toISOString(), ...machine() };
 if (!isPinned) say('bench: one core only; node and generator share it, and the figures are lower bounds.');
 if (about.load_before > 0.5) say(`bench: the machine is busy already (load ${about.load_before.toFixed(1)}).`);
+
+function keep(name, result) {
+  about.seconds = Math.round((performance.now() - started) / 1000);
+  fs.mkdirSync(path.join(top, 'results'), { recursive: true });
+  const file = path.join(top, 'results', name);
+  fs.writeFileSync(file, `${JSON.stringify({ ...about, ...result }, null, 1)}\n`);
+  return path.relative(process.cwd(), file);
+}
+
+if (isPairs) {
+  const { text, rows, faults } = await inPairs(benches, chosen, { pairs: countOf('pairs', 5), events });
+  const file = keep('bench-history.json', { events, rows, faults });
+  console.log(text);
+  for (const fault of faults) console.log(`WRONG  ${fault}`);
+  say(`${about.seconds} s, ${events.toLocaleString('en-US')} events in the full store; all of it is in ${file}`);
+  process.exit(faults.length ? 1 : 0);
+}
 
 const runs = Object.fromEntries(chosen.map(id => [id, []]));
 for (let repeat = 1; repeat <= repeats; repeat++) {
   for (const id of chosen) {
     say(`${id} ${benches[id].name}, ${repeat} of ${repeats}`);
     try {
-      runs[id].push(await benches[id].run());
+      runs[id].push(await benches[id].run({ events }));
     } catch (error) {
       say(`  ${error.message}`);
       runs[id].push({ values: {}, limits: {}, cores: {}, raw: null, faults: [error.message.split('\n')[0]] });
@@ -311,15 +267,12 @@ for (let repeat = 1; repeat <= repeats; repeat++) {
   }
 }
 const results = chosen.map(id => summary(id, runs[id]));
-about.seconds = Math.round((performance.now() - started) / 1000);
-fs.mkdirSync(path.join(top, 'results'), { recursive: true });
-const file = path.join(top, 'results/bench.json');
-fs.writeFileSync(file, `${JSON.stringify({ ...about, repeats, results }, null, 1)}\n`);
+const file = keep('bench.json', { repeats, events, results });
 console.log(table(results));
 const faults = results.flatMap(result => result.faults.map(fault => `${result.id}: ${fault}`));
 for (const { id, generator_cores: cores } of results) {
   if (isPinned && cores > 0.97 && /F[1-5]$/.test(id)) console.log(`${id}: the generator was at its limit; the figure is a lower bound.`);
 }
 for (const fault of faults) console.log(`WRONG  ${fault}`);
-say(`${about.seconds} s; all runs are in ${path.relative(process.cwd(), file)}`);
+say(`${about.seconds} s; all runs are in ${file}`);
 process.exit(faults.length ? 1 : 0);
