@@ -147,6 +147,8 @@ static void a_change_that_is_none_is_refused_with_a_sentence(void **state)
         {ROUTE_MEMBERS, NULL, "{\"name\":\"tea-4\",\"address\":\"h:1\",\"x\":1}", "nothing else"},
         {ROUTE_MEMBERS, NULL, "{\"name\":\"tea 4\",\"address\":\"h:1\"}", "A node's name"},
         {ROUTE_MEMBERS, NULL, "{\"name\":\"a=b:1, c\",\"address\":\"h:1\"}", "A node's name"},
+        {ROUTE_MEMBERS, NULL, "{\"name\":\" tea-4\",\"address\":\"h:1\"}", "A node's name"},
+        {ROUTE_MEMBERS, NULL, "{\"name\":\"tea-4\",\"address\":\"h:1 \"}", "host:port"},
         {ROUTE_MEMBERS, NULL, "{\"name\":\"tea-4\",\"address\":\"h\"}", "host:port"},
         {ROUTE_MEMBERS, NULL, "{\"name\":\"tea-4\",\"address\":\"h:1, tea-5=h:2\"}", "host:port"},
         {ROUTE_MEMBERS, NULL, "{\"name\":\"tea-4\",\"address\":\"h:99999\"}", "host:port"},

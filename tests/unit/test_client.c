@@ -187,11 +187,17 @@ static void what_must_not_be_done_twice_goes_to_no_second_node(void **state)
 
     /* It took it, and died: whether it did it is not known. */
     fake_node_say(&first, (const char *const[]){"", NULL});
-    snprintf(nodes, sizeof nodes, "127.0.0.1:1,127.0.0.1:%u,127.0.0.1:2", first.port);
+    fake_node_say(&second, (const char *const[]){OK("application/json", "{}"), NULL});
+    snprintf(nodes, sizeof nodes, "127.0.0.1:1,127.0.0.1:%u,127.0.0.1:%u", first.port, second.port);
     assert_int_equal(client_init(&client, nodes, &errmsg), 0);
     assert_int_not_equal(client_ask(&client, &request, &answer, &errmsg), 0);
     assert_true(answer.was_sent);
+    snprintf(nodes, sizeof nodes, "127.0.0.1:%u", second.port);
+    assert_int_equal(ask(nodes, &client, &answer, &errmsg),
+                     0); /* this is the first that it hears */
     fake_node_stop(&first);
+    fake_node_stop(&second);
+    assert_true(strncmp(second.heard, "GET /status ", 12) == 0);
     assert_non_null(strstr(first.heard, "POST /api/cluster/transfer HTTP/1.1\r\n"));
     assert_non_null(strstr(first.heard, "\r\nAuthorization: Bearer a-token\r\n"));
     assert_non_null(strstr(first.heard, "\r\nContent-Length: 0\r\n"));
