@@ -127,13 +127,24 @@ static void ask_if_missing(struct backfill *backfill, uint64_t now_ms)
     if (is_wanting(backfill) && !backfill->is_taking) ask(backfill, backfill->number + 1, now_ms);
 }
 
+static void ask_for_less(struct backfill *backfill)
+{
+    backfill->bytes /= 2;
+    if (backfill->bytes < BACKFILL_BYTES_MIN) backfill->bytes = BACKFILL_BYTES_MIN;
+}
+
+static void ask_for_more(struct backfill *backfill)
+{
+    backfill->bytes *= 2;
+    if (backfill->bytes > BACKFILL_CHUNK_BYTES) backfill->bytes = BACKFILL_CHUNK_BYTES;
+}
+
 static void look_for_silence(struct backfill *backfill, uint64_t now_ms)
 {
     uint64_t peer = backfill->asked.peer;
     if (peer == 0 || now_ms - backfill->asked.at_ms < BACKFILL_REPLY_MS) return;
     backfill->asked.peer = 0;
-    backfill->bytes /= 2;
-    if (backfill->bytes < BACKFILL_BYTES_MIN) backfill->bytes = BACKFILL_BYTES_MIN;
+    ask_for_less(backfill);
     shun(backfill, peer, "it does not answer", now_ms);
 }
 
@@ -144,6 +155,7 @@ static void look_for_lost(struct backfill *backfill)
         const struct backfill_peer *peer = &backfill->peers[i];
         if (peer->id == backfill->asked.peer && peer->is_up) return;
     }
+    if (backfill->asked.peer != 0) ask_for_less(backfill);
     backfill->asked.peer = 0;
 }
 
@@ -194,12 +206,15 @@ static int take(struct backfill *backfill, const struct backfill_head *head, str
     return rv;
 }
 
-static void take_answer(struct backfill *backfill, uint64_t peer, const struct backfill_head *head,
-                        struct slice events, uint64_t now_ms)
+static void take_answer(struct backfill *backfill, const struct asked *asked,
+                        const struct backfill_head *head, struct slice events, uint64_t now_ms)
 {
     struct errmsg errmsg = {.text = ""};
-    backfill->bytes *= 2;
-    if (backfill->bytes > BACKFILL_CHUNK_BYTES) backfill->bytes = BACKFILL_CHUNK_BYTES;
+    uint64_t peer = asked->peer;
+    if (now_ms - asked->at_ms > BACKFILL_SLOW_MS)
+        ask_for_less(backfill);
+    else
+        ask_for_more(backfill);
     ask(backfill, head->from + head->count, now_ms);
     if (take(backfill, head, events, &errmsg) == 0) return;
     backfill->asked.peer = 0; /* whatever comes stands on what was refused */
@@ -230,7 +245,7 @@ int backfill_heard(struct backfill *backfill, uint64_t peer, uint64_t request, s
     if (rv != 0) {
         shun(backfill, peer, "its answer is damaged", now_ms);
     } else if (head.status == BACKFILL_OK) {
-        take_answer(backfill, peer, &head, events, now_ms);
+        take_answer(backfill, &asked, &head, events, now_ms);
     } else if (head.status == BACKFILL_DAMAGED) {
         shun(backfill, peer, "its own events are damaged", now_ms);
     } else {
@@ -292,7 +307,7 @@ struct backfill *backfill_new(const struct backfill_handler *handler)
 {
     struct backfill *backfill = mem_new(sizeof *backfill);
     backfill->handler = *handler;
-    backfill->bytes = BACKFILL_CHUNK_BYTES;
+    backfill->bytes = BACKFILL_BYTES_MIN;
     return backfill;
 }
 

@@ -168,7 +168,6 @@ static void a_gap_is_filled_chunk_by_chunk_up_to_the_goal_and_no_further(void **
     assert_int_equal(asks_count, 1);
     assert_int_equal(last_ask()->from, 1);
     assert_int_equal(last_ask()->up_to, 250);
-    assert_int_equal(last_ask()->bytes, BACKFILL_CHUNK_BYTES);
     assert_int_equal(answer(100), 0);
     assert_int_equal(answer(100), 0);
     assert_int_equal(last_ask()->from, 201);
@@ -275,22 +274,48 @@ static void a_peer_without_a_link_is_passed_over(void **state)
     assert_int_equal(last_ask()->peer, B);
 }
 
+static void answer_quickly(int times)
+{
+    for (; times > 0; times--)
+        assert_int_equal(answer(1), 0);
+}
+
+static void more_is_asked_for_while_answers_come_quickly(void **state)
+{
+    (void)state;
+    want(1000);
+    assert_int_equal(last_ask()->bytes, BACKFILL_BYTES_MIN);
+    answer_quickly(1);
+    assert_int_equal(last_ask()->bytes, 2 * BACKFILL_BYTES_MIN);
+    answer_quickly(10);
+    assert_int_equal(last_ask()->bytes, BACKFILL_CHUNK_BYTES);
+    now_ms += BACKFILL_SLOW_MS + 1;
+    assert_int_equal(answer(1), 0);
+    assert_int_equal(last_ask()->bytes, BACKFILL_CHUNK_BYTES / 2);
+    peers[0].is_up = false; /* what was asked for may have been too much for the line */
+    tick();
+    assert_int_equal(last_ask()->peer, B);
+    assert_int_equal(last_ask()->bytes, BACKFILL_CHUNK_BYTES / 4);
+}
+
 static void a_silent_peer_is_left_for_another_and_less_is_asked_for(void **state)
 {
     (void)state;
-    want(100);
+    want(200);
+    answer_quickly(4);
     struct request old = *last_ask();
+    size_t before = asks_count;
     now_ms += BACKFILL_REPLY_MS - 1;
     tick();
-    assert_int_equal(asks_count, 1);
+    assert_int_equal(asks_count, before);
     now_ms++;
     tick();
-    assert_int_equal(asks_count, 2);
+    assert_int_equal(asks_count, before + 1);
     assert_int_equal(last_ask()->peer, B);
     assert_int_equal(last_ask()->bytes, BACKFILL_CHUNK_BYTES / 2);
     assert_int_equal(shunned[0], A);
-    assert_int_equal(hear(&old, events(1, 100, GOOD)), 0); /* too late */
-    assert_int_equal(number, 0);
+    assert_int_equal(hear(&old, events(old.from, 100, GOOD)), 0); /* too late */
+    assert_int_equal(number, 4);
     assert_int_equal(answer(50), 0);
     assert_int_equal(last_ask()->bytes, BACKFILL_CHUNK_BYTES);
     for (int i = 0; i < 12; i++) { /* nobody answers any more */
@@ -541,6 +566,7 @@ int main(void)
         TEST(what_is_filled_otherwise_is_not_asked_for_again),
         TEST(a_peer_that_dies_on_the_way_is_left_for_another),
         TEST(a_peer_without_a_link_is_passed_over),
+        TEST(more_is_asked_for_while_answers_come_quickly),
         TEST(a_silent_peer_is_left_for_another_and_less_is_asked_for),
         TEST(a_foreign_history_is_refused_and_its_peer_shunned),
         TEST(the_good_events_before_a_bad_one_stay),
