@@ -356,16 +356,27 @@ static void check_history(struct node *node)
     node_fatal(node, 3, sentence);
 }
 
+/* raft calls a file that was cut a failure of the disk: whoever reads it all knows better. */
+static void cannot_start(struct node *node, const char *path, int rv)
+{
+    struct scan_found found;
+    struct errmsg errmsg;
+    if (scan_raft_dir(&found, path, SCAN_ALL, &errmsg) == ERR_DATA)
+        node_fatal_data(node, errmsg.text);
+    raft_fatal(node, "raft cannot start", rv);
+}
+
 void node_raft_start(struct node *node, bool must_bootstrap)
 {
     char path[512];
     struct errmsg errmsg;
+    struct scan_found found;
     data_dir_path(node->options.dir, "raft", path, sizeof path);
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         errmsg_set(&errmsg, "cannot make %s: %s", path, strerror(errno));
         node_fatal(node, 1, errmsg.text);
     }
-    int rv = scan_open_segments(path, &errmsg);
+    int rv = scan_raft_dir(&found, path, SCAN_START, &errmsg);
     if (rv == ERR_DATA) node_fatal_data(node, errmsg.text);
     if (rv != 0) node_fatal(node, 1, errmsg.text);
     node->phase = NODE_RUNNING;
@@ -373,7 +384,7 @@ void node_raft_start(struct node *node, bool must_bootstrap)
     open_raft(node, path);
     if (must_bootstrap) bootstrap(node);
     rv = raft_start(&node->raft);
-    if (rv != 0) raft_fatal(node, "raft cannot start", rv);
+    if (rv != 0) cannot_start(node, path, rv);
     check_log(node);
     check_history(node);
     node_sync_members(node, clock_ms());

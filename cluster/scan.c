@@ -159,40 +159,6 @@ static int read_file(const char *path, struct buf *bytes, struct errmsg *errmsg)
     return rv;
 }
 
-static int scan_file(const char *path, struct errmsg *errmsg)
-{
-    struct buf bytes;
-    struct errmsg reason;
-    buf_init(&bytes, SEGMENT_MAX);
-    int rv = read_file(path, &bytes, errmsg);
-    if (rv == 0 && scan_segment(buf_slice(&bytes), &reason) != 0) {
-        errmsg_set(errmsg, "%s is damaged: %s", path, reason.text);
-        rv = ERR_DATA;
-    }
-    buf_close(&bytes);
-    return rv == ERR_NOT_FOUND ? ERR_IO : rv;
-}
-
-int scan_open_segments(const char *raft_dir, struct errmsg *errmsg)
-{
-    DIR *listing = opendir(raft_dir);
-    if (listing == NULL && errno == ENOENT) return 0;
-    if (listing == NULL) {
-        errmsg_set(errmsg, "cannot list %s: %s", raft_dir, strerror(errno));
-        return ERR_IO;
-    }
-    int rv = 0;
-    struct dirent *entry = readdir(listing);
-    for (; rv == 0 && entry != NULL; entry = readdir(listing)) {
-        char path[1024];
-        if (strncmp(entry->d_name, "open-", 5) != 0) continue;
-        int len = snprintf(path, sizeof path, "%s/%s", raft_dir, entry->d_name);
-        if (len > 0 && (size_t)len < sizeof path) rv = scan_file(path, errmsg);
-    }
-    closedir(listing);
-    return rv;
-}
-
 /* ---- the whole directory ---- */
 
 struct segment {
@@ -284,8 +250,7 @@ static int list(struct listing *listing, struct errmsg *errmsg)
 /* ---- metadata ---- */
 
 struct metadata {
-    bool is_there;                     /* the file */
-    uint64_t version, term, voted_for; /* version 0: it was not written to its end */
+    uint64_t version, term, voted_for; /* version 0: not there, or not written to its end */
 };
 
 static int read_metadata(struct metadata *metadata, const char *dir, int which,
@@ -298,7 +263,7 @@ static int read_metadata(struct metadata *metadata, const char *dir, int which,
     snprintf(path, sizeof path, "%s/%s", dir, name);
     buf_init(&bytes, SEGMENT_MAX);
     int rv = read_file(path, &bytes, errmsg);
-    *metadata = (struct metadata){.is_there = rv == 0};
+    *metadata = (struct metadata){.version = 0};
     if (rv == 0 && bytes.len >= METADATA) {
         metadata->version = little_load(bytes.at + 8, 8);
         metadata->term = little_load(bytes.at + 16, 8);
@@ -324,8 +289,7 @@ static int scan_metadata(struct scan_found *found, const char *dir, struct errms
     bool is_second = files[1].version > files[0].version;
     const struct metadata *newer = &files[is_second], *older = &files[!is_second];
     const char *name = is_second ? "metadata2" : "metadata1";
-    if (newer->version > 1 && !older->is_there)
-        return wrong(errmsg, dir, name, "the other one of the two is missing");
+    /* One alone is fine: raft removes the other one when its writing was cut off. */
     if (older->version > 0 && newer->version - older->version != 1)
         return wrong(errmsg, dir, name, "its version does not follow that of the other one");
     if (older->term > newer->term)
@@ -338,6 +302,17 @@ static int scan_metadata(struct scan_found *found, const char *dir, struct errms
 
 /* ---- segments ---- */
 
+static const char *take_closed(struct scan_found *found, const struct segment *segment)
+{
+    if (segment->first == 0 || segment->last < segment->first) return "its name is impossible";
+    if (found->segments > 0 && segment->first != found->last + 1)
+        return "the entries before it are missing";
+    if (found->segments == 0) found->first = segment->first;
+    found->last = segment->last;
+    found->segments++;
+    return NULL;
+}
+
 static const char *scan_closed(struct scan_found *found, const struct segment *segment,
                                struct slice bytes)
 {
@@ -348,15 +323,9 @@ static const char *scan_closed(struct scan_found *found, const struct segment *s
         snprintf(words, sizeof words, "the batch at byte %zu cannot be read", batches.end);
         return words;
     }
-    if (segment->first == 0 || segment->last < segment->first ||
-        batches.entries < segment->last - segment->first + 1)
+    if (batches.entries < segment->last - segment->first + 1)
         return "it has fewer entries than its name says";
-    if (found->segments > 0 && segment->first != found->last + 1)
-        return "the entries before it are missing";
-    if (found->segments == 0) found->first = segment->first;
-    found->last = segment->last;
     found->last_term = batches.last_term;
-    found->segments++;
     return NULL;
 }
 
@@ -387,17 +356,20 @@ static void segment_path(char path[PATH_SIZE], const char *dir, const struct seg
 }
 
 static int scan_one(struct scan_found *found, const char *dir, const struct segment *segment,
-                    struct errmsg *errmsg)
+                    enum scan_depth depth, struct errmsg *errmsg)
 {
     char path[PATH_SIZE];
     struct buf bytes;
     struct errmsg reason;
     segment_path(path, dir, segment);
+    const char *why = segment->is_open ? NULL : take_closed(found, segment);
+    if (why != NULL) return wrong(errmsg, dir, path + strlen(dir) + 1, why);
+    if (!segment->is_open && depth == SCAN_START) return 0;
     buf_init(&bytes, SEGMENT_MAX);
     int rv = read_file(path, &bytes, errmsg);
     if (rv == 0) {
-        const char *why = segment->is_open ? scan_open(found, buf_slice(&bytes), &reason)
-                                           : scan_closed(found, segment, buf_slice(&bytes));
+        why = segment->is_open ? scan_open(found, buf_slice(&bytes), &reason)
+                               : scan_closed(found, segment, buf_slice(&bytes));
         if (why != NULL) rv = wrong(errmsg, dir, path + strlen(dir) + 1, why);
     }
     buf_close(&bytes);
@@ -456,7 +428,8 @@ static int check_fit(const struct scan_found *found, const char *dir, struct err
                    found->has_snapshot ? "the snapshot ends before" : "there is no snapshot");
         return ERR_DATA;
     }
-    uint64_t term = has_entries ? found->last_term : found->snapshot_term;
+    uint64_t term =
+        found->last_term > found->snapshot_term ? found->last_term : found->snapshot_term;
     if ((has_entries || found->has_snapshot) && (!found->has_metadata || found->term < term)) {
         errmsg_set(errmsg,
                    "%s is damaged: the log reaches term %" PRIu64 ", the metadata files %" PRIu64
@@ -467,7 +440,8 @@ static int check_fit(const struct scan_found *found, const char *dir, struct err
     return 0;
 }
 
-int scan_raft_dir(struct scan_found *found, const char *raft_dir, struct errmsg *errmsg)
+int scan_raft_dir(struct scan_found *found, const char *raft_dir, enum scan_depth depth,
+                  struct errmsg *errmsg)
 {
     struct listing listing = {.dir = raft_dir};
     *found = (struct scan_found){.first = 1};
@@ -475,7 +449,7 @@ int scan_raft_dir(struct scan_found *found, const char *raft_dir, struct errmsg 
     if (rv == 0) rv = scan_metadata(found, raft_dir, errmsg);
     if (rv == 0) rv = scan_snapshot(found, &listing, errmsg);
     for (size_t i = 0; rv == 0 && i < listing.count; i++)
-        rv = scan_one(found, raft_dir, &listing.segments[i], errmsg);
+        rv = scan_one(found, raft_dir, &listing.segments[i], depth, errmsg);
     mem_free(listing.segments);
     return rv == 0 ? check_fit(found, raft_dir, errmsg) : rv;
 }

@@ -19,10 +19,6 @@
 #include "base/slice.h"
 #include "cluster/manifest.h"
 
-/* All open-* files of a raft directory. 0; ERR_DATA with the file and the place; ERR_IO. A directory
- * that is not there is fine. */
-int scan_open_segments(const char *raft_dir, struct errmsg *errmsg);
-
 /* What lies in the raft directory of a node that does not run. */
 struct scan_found {
     bool has_metadata, has_snapshot;
@@ -34,8 +30,13 @@ struct scan_found {
     struct manifest manifest; /* of the newest snapshot */
 };
 
-/* Reads all of it: both metadata files, every segment, the newest snapshot, and how they fit one another.
- * 0; ERR_DATA with the file and the place; ERR_IO. A directory that is not there has nothing in it.
+enum scan_depth {
+    SCAN_START, /* what raft does not look at, or answers with silence: closed segments by their names only,
+                 * for raft reads these itself and says what is wrong */
+    SCAN_ALL
+};
+
+/* Both metadata files, every segment, the newest snapshot, and how they fit one another. 0; ERR_DATA with the file and the place; ERR_IO. A directory that is not there has nothing in it.
  *
  *   metadata1, metadata2   format u64 = 1 | version u64 | term u64 | voted for u64; odd versions in the
  *                          first; the higher one counts, a short file was never written
@@ -43,7 +44,8 @@ struct scan_found {
  *   snapshot-TERM-INDEX-TIME.meta   format u64 = 1 | CRC of the rest u64 | configuration index u64 | its
  *                          length u64 | configuration; beside it the snapshot itself: a manifest
  */
-int scan_raft_dir(struct scan_found *found, const char *raft_dir, struct errmsg *errmsg);
+int scan_raft_dir(struct scan_found *found, const char *raft_dir, enum scan_depth depth,
+                  struct errmsg *errmsg);
 
 /* Of one entry that holds commands. 0 to go on. */
 typedef int (*scan_entry_fn)(void *owner, uint64_t index, struct slice bytes);

@@ -22,7 +22,7 @@ tools   base tools
 doors='
 llhttp.h        src/web/http.*
 wslay/*         src/web/ws.*
-lmdb.h          src/store/event_store_inside.h
+lmdb.h          src/store/event_store_inside.h src/store/fault.*
 msgpack.h       src/chat/event.c
 msgpack/*       src/chat/event.c
 jansson.h       src/base/json.*

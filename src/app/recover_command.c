@@ -80,7 +80,7 @@ static int look_at_raft(struct recover *recover)
 {
     struct errmsg reason;
     data_dir_path(&recover->dir, "raft", recover->raft_path, sizeof recover->raft_path);
-    int rv = scan_raft_dir(&recover->raft, recover->raft_path, &reason);
+    int rv = scan_raft_dir(&recover->raft, recover->raft_path, SCAN_ALL, &reason);
     if (rv == ERR_IO) {
         recover->errmsg = reason;
         return rv;

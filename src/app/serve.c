@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "app/domain_thread.h"
+#include "app/fatal.h"
 #include "app/secret.h"
 #include "app/store_thread.h"
 #include "app/version.h"
@@ -179,7 +180,9 @@ static void stop_all(struct server *server)
 
 static int exit_code_of(int rv)
 {
-    if (rv == ERR_DATA || rv == ERR_DENIED || rv == ERR_BUSY || rv == ERR_FORMAT) return 3;
+    if (rv == ERR_DATA || rv == ERR_DENIED || rv == ERR_BUSY || rv == ERR_FORMAT ||
+        rv == ERR_TOO_LARGE)
+        return 3;
     if (rv == ERR_BIND) return 4;
     if (rv == ERR_CONFIG) return 2;
     return 1;
@@ -220,12 +223,45 @@ static int rebuild(struct event_store *store, struct errmsg *errmsg)
     return rv;
 }
 
+/* What is here cannot be served, and must not be spread: the end, with the way back. */
+static _Noreturn void end_damaged(struct server *server, const char *sentence)
+{
+    char rejoin[REJOIN_WORDS_MAX], text[REJOIN_WORDS_MAX + 1024];
+    snprintf(server->dir.node, sizeof server->dir.node, "%s", server->config->node.name);
+    data_dir_rejoin_words(&server->dir, server->config->cluster.advertise, rejoin);
+    snprintf(text, sizeof text, "%s. %s", sentence, rejoin);
+    fatal(3, "data not usable", text);
+}
+
+/* Any thread. */
+static void on_damage(void *owner, const char *what)
+{
+    struct server *server = owner;
+    char sentence[512];
+    snprintf(sentence, sizeof sentence, "the history in %s is damaged: %s", server->dir.path, what);
+    end_damaged(server, sentence);
+}
+
+static int open_history(struct server *server, struct errmsg *errmsg)
+{
+    static char history[512];
+    data_dir_path(&server->dir, "history", history, sizeof history);
+    struct event_store_options options = {.dir = history,
+                                          .map_bytes = server->config->store.map_size,
+                                          .on_damage = on_damage,
+                                          .damage_owner = server};
+    int rv = event_store_open(&server->event_store, &options, errmsg);
+    if (rv == 0) rv = rebuild(server->event_store, errmsg);
+    if (rv == ERR_DATA) end_damaged(server, errmsg->text);
+    return rv;
+}
+
 static int open_data(struct server *server, struct errmsg *errmsg)
 {
     const struct config *config = server->config;
-    static char history[512];
     uint8_t cluster[16];
     int rv = data_dir_open(&server->dir, config->node.data_dir, config->node.name, errmsg);
+    if (rv == ERR_FORMAT) end_damaged(server, errmsg->text);
     if (rv != 0) return rv;
 
     bool joins = config->cluster.join[0] != '\0';
@@ -234,10 +270,7 @@ static int open_data(struct server *server, struct errmsg *errmsg)
                   : secret_read(&server->secret, config->node.secret_file, errmsg);
     if (rv != 0) return ERR_CONFIG;
 
-    data_dir_path(&server->dir, "history", history, sizeof history);
-    struct event_store_options options = {.dir = history, .map_bytes = config->store.map_size};
-    rv = event_store_open(&server->event_store, &options, errmsg);
-    if (rv == 0) rv = rebuild(server->event_store, errmsg);
+    rv = open_history(server, errmsg);
     if (rv != 0) return rv;
 
     bool is_new = server->dir.state == DATA_DIR_EMPTY;
@@ -260,6 +293,7 @@ static int start_threads(struct server *server, struct errmsg *errmsg)
                                            .secret = secret_slice(&server->secret, 0),
                                            .main = &server->mailbox};
     int rv = domain_thread_start(&server->domain, &domain, errmsg);
+    if (rv == ERR_DATA) end_damaged(server, errmsg->text);
     if (rv != 0) return rv;
     struct mailbox *domain_box = domain_thread_mailbox(server->domain);
 

@@ -80,7 +80,7 @@ static void look_at_raft(struct verify *verify)
     struct errmsg errmsg;
     struct scan_found *raft = &verify->raft;
     data_dir_path(&verify->dir, "raft", path, sizeof path);
-    int rv = scan_raft_dir(raft, path, &errmsg);
+    int rv = scan_raft_dir(raft, path, SCAN_ALL, &errmsg);
     if (rv != 0) {
         tell_bad(verify, PART_RAFT, rv, &errmsg);
         return;
@@ -226,15 +226,13 @@ static void tell_what_to_do(struct verify *verify)
     data_dir_rejoin_words(&verify->dir, "HOST:PORT", words);
     fprintf(verify->cli->err,
             "Do not start this node with it. If others have the history, let it come back as a "
-            "new member, and keep the directory for a look. %s\n",
+            "new member, and keep the directory for a look. %s.\n",
             words);
     if (!verify->is_bad[PART_HISTORY])
-        fprintf(verify->cli->err,
-                "If no other node is left: its history is whole, and livetea recover --data-dir %s "
-                "makes a new cluster of it.\n",
-                verify->dir.path);
-    else
-        fprintf(verify->cli->err, "If no other node is left: livetea restore, from a backup.\n");
+        fprintf(
+            verify->cli->err,
+            "Or, for its history is whole, a new cluster of it: livetea recover --data-dir %s\n",
+            verify->dir.path);
 }
 
 static int look(struct verify *verify)

@@ -96,7 +96,7 @@ static int parse_version(struct data_dir *dir, struct slice text, struct errmsg 
         if (bit == 0 || (seen & bit) != 0) {
             errmsg_set(errmsg, "%s/VERSION is damaged: \"%.*s\"", dir->path,
                        (int)(line.len < 80 ? line.len : 80), line.at);
-            return ERR_DATA;
+            return ERR_FORMAT;
         }
         seen |= bit;
         if (bit == SEEN_FORMAT && format > DATA_DIR_FORMAT) {
@@ -104,12 +104,12 @@ static int parse_version(struct data_dir *dir, struct slice text, struct errmsg 
                        "%s has format %" PRIu64
                        ", made by a newer Live Tea; this one reads up to %d",
                        dir->path, format, DATA_DIR_FORMAT);
-            return ERR_DATA;
+            return ERR_TOO_LARGE;
         }
     }
     if ((seen & SEEN_NEEDED) != SEEN_NEEDED || format == 0) {
         errmsg_set(errmsg, "%s/VERSION is damaged: something is missing in it", dir->path);
-        return ERR_DATA;
+        return ERR_FORMAT;
     }
     return 0;
 }
@@ -329,10 +329,12 @@ void data_dir_rejoin_words(const struct data_dir *dir, const char *address,
             dir->path, dir->node, address);
         return;
     }
-    snprintf(out, REJOIN_WORDS_MAX,
-             "At another node: livetea members remove %s. Then empty %s, start this node with "
-             "cluster.join, and: livetea members add %s=%s --promote",
-             dir->node, dir->path, dir->node, address);
+    snprintf(
+        out, REJOIN_WORDS_MAX,
+        "At another node: livetea members remove %s. Then empty %s, start this node with "
+        "cluster.join, and: livetea members add %s=%s --promote. If no other node is left: livetea "
+        "restore, from a backup",
+        dir->node, dir->path, dir->node, address);
 }
 
 /* ---- room ---- */

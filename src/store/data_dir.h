@@ -39,8 +39,8 @@ struct data_dir {
 
 /* Makes the directory if absent, locks it, reads VERSION. `node` is the name it must belong to;
  * NULL: whichever.
- * 0; ERR_BUSY when another process holds it; ERR_DATA for another node's directory, a newer format,
- * a VERSION that is not one, or files without a VERSION; ERR_DENIED for its mode; ERR_IO. */
+ * 0; ERR_BUSY when another process holds it; ERR_DATA for another node's directory, or files without
+ * a VERSION; ERR_FORMAT for a damaged VERSION; ERR_TOO_LARGE for a newer format; ERR_DENIED for its mode; ERR_IO. */
 int data_dir_open(struct data_dir *dir, const char *path, const char *node, struct errmsg *errmsg);
 void data_dir_close(struct data_dir *dir);
 

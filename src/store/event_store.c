@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -20,6 +21,7 @@
 
 #include "base/mem.h"
 #include "store/event_store_inside.h"
+#include "store/fault.h"
 #include "store/rows.h"
 
 enum { TABLES = 5, FULL_BYTES = 4 * 1024 * 1024 /* free on a disk that counts as full */ };
@@ -189,9 +191,11 @@ static int read_tables(struct event_store *store, MDB_txn *txn, struct errmsg *e
         return ERR_DATA;
     }
     if (little_load_u32(format) > EVENT_STORE_FORMAT) {
-        errmsg_set(errmsg, "event store has format %" PRIu32 ", this program knows up to %d",
+        errmsg_set(errmsg,
+                   "event store has format %" PRIu32
+                   ", made by a newer Live Tea; this one reads up to %d",
                    little_load_u32(format), (int)EVENT_STORE_FORMAT);
-        return ERR_DATA;
+        return ERR_TOO_LARGE;
     }
 
     rv = open_tables(store, txn, 0);
@@ -264,6 +268,8 @@ int event_store_open(struct event_store **out, const struct event_store_options 
     store->read_only = options->read_only;
     store->is_unchecked = options->is_unchecked;
     int rv = open_env(store, options);
+    if (rv == 0 && options->on_damage != NULL)
+        fault_watch(store->env, options->on_damage, options->damage_owner);
     if (rv != 0) {
         errmsg_set(errmsg, "event store %s: %s", options->dir, mdb_strerror(rv));
         rv = code_of(rv);
@@ -277,10 +283,13 @@ int event_store_open(struct event_store **out, const struct event_store_options 
     if (rv != 0) goto fail;
     rv = open_or_make(store, options->dir, errmsg);
     if (rv != 0) goto fail;
+    store->on_damage = options->on_damage;
+    store->damage_owner = options->damage_owner;
     *out = store;
     return 0;
 
 fail:
+    if (options->on_damage != NULL) fault_forget();
     if (store->env != NULL) mdb_env_close(store->env);
     mem_free(store);
     return rv;
@@ -289,6 +298,7 @@ fail:
 void event_store_close(struct event_store *store)
 {
     if (store == NULL) return;
+    if (store->on_damage != NULL) fault_forget();
     mdb_env_close(store->env);
     mem_free(store);
 }
@@ -465,6 +475,8 @@ int event_store_append(struct event_store *store, const struct event_append *app
     rows_init(&appending.rows, append->events_count);
     rv = append_in(&appending, append, errmsg);
     rows_close(&appending.rows);
+    if (rv == ERR_DATA && store->on_damage != NULL && errmsg != NULL)
+        store->on_damage(store->damage_owner, errmsg->text);
     return rv;
 }
 
@@ -490,7 +502,7 @@ void event_reader_close(struct event_reader *reader)
     mem_free(reader);
 }
 
-int event_reader_begin(struct event_reader *reader, struct event_meta *meta)
+static int begin(struct event_reader *reader, struct event_meta *meta)
 {
     assert(!reader->open);
     int rv = mdb_txn_renew(reader->txn);
@@ -513,14 +525,14 @@ void event_reader_end(struct event_reader *reader)
     reader->open = false;
 }
 
-int event_reader_get(struct event_reader *reader, uint64_t number, struct message_sent *event,
-                     struct slice *bytes)
+static int get(struct event_reader *reader, uint64_t number, struct message_sent *event,
+               struct slice *bytes)
 {
     assert(reader->open);
     return event_get(reader->store, reader->txn, number, event, bytes);
 }
 
-int event_reader_command(struct event_reader *reader, const struct command_id *id, uint64_t *number)
+static int find_command(struct event_reader *reader, const struct command_id *id, uint64_t *number)
 {
     assert(reader->open);
     MDB_val key = val_of(id->bytes, sizeof id->bytes);
@@ -535,8 +547,8 @@ int event_reader_command(struct event_reader *reader, const struct command_id *i
     return 0;
 }
 
-int event_reader_from(struct event_reader *reader, uint64_t number, size_t limit, event_fn on_event,
-                      void *owner)
+static int read_from(struct event_reader *reader, uint64_t number, size_t limit, event_fn on_event,
+                     void *owner)
 {
     assert(reader->open);
     if (number == 0) number = 1;
@@ -597,8 +609,8 @@ static int walk(struct event_reader *reader, MDB_cursor *cursor, MDB_cursor_op d
     return rv == MDB_NOTFOUND ? 0 : code_of(rv);
 }
 
-int event_reader_room_before(struct event_reader *reader, struct slice room, uint64_t before_seq,
-                             size_t limit, event_fn on_event, void *owner)
+static int read_room_before(struct event_reader *reader, struct slice room, uint64_t before_seq,
+                            size_t limit, event_fn on_event, void *owner)
 {
     assert(reader->open);
     if (room.len == 0 || room.len > ROOM_MAX) return 0;
@@ -652,8 +664,8 @@ static int first_seq_after(struct event_reader *reader, struct slice room, uint6
     return 0;
 }
 
-int event_reader_room_after(struct event_reader *reader, struct slice room, uint64_t after,
-                            size_t limit, event_fn on_event, void *owner)
+static int read_room_after(struct event_reader *reader, struct slice room, uint64_t after,
+                           size_t limit, event_fn on_event, void *owner)
 {
     assert(reader->open);
     struct chat_room found = {.last_number = 0};
@@ -677,7 +689,7 @@ int event_reader_room_after(struct event_reader *reader, struct slice room, uint
     return code;
 }
 
-int event_reader_rooms(struct event_reader *reader, room_fn on_room, void *owner)
+static int read_rooms(struct event_reader *reader, room_fn on_room, void *owner)
 {
     assert(reader->open);
     MDB_cursor *cursor = NULL;
@@ -696,6 +708,62 @@ int event_reader_rooms(struct event_reader *reader, room_fn on_room, void *owner
     mdb_cursor_close(cursor);
     if (code != 0) return code;
     return rv == MDB_NOTFOUND ? 0 : code_of(rv);
+}
+
+/* ---- what readers are told, and whom else ---- */
+
+/* Of damage the store's owner hears before whoever has asked: it must not go on. */
+static int told(const struct event_reader *reader, int rv, const char *what)
+{
+    const struct event_store *store = reader->store;
+    if (rv == ERR_DATA && store->on_damage != NULL) store->on_damage(store->damage_owner, what);
+    return rv;
+}
+
+int event_reader_begin(struct event_reader *reader, struct event_meta *meta)
+{
+    return told(reader, begin(reader, meta), "its marks cannot be read");
+}
+
+int event_reader_get(struct event_reader *reader, uint64_t number, struct message_sent *event,
+                     struct slice *bytes)
+{
+    char what[64];
+    snprintf(what, sizeof what, "event %" PRIu64 " cannot be read", number);
+    return told(reader, get(reader, number, event, bytes), what);
+}
+
+int event_reader_command(struct event_reader *reader, const struct command_id *id, uint64_t *number)
+{
+    return told(reader, find_command(reader, id, number),
+                "a command's event cannot be read, or is another one's");
+}
+
+int event_reader_from(struct event_reader *reader, uint64_t number, size_t limit, event_fn on_event,
+                      void *owner)
+{
+    char what[64];
+    snprintf(what, sizeof what, "an event behind %" PRIu64 " cannot be read", number);
+    return told(reader, read_from(reader, number, limit, on_event, owner), what);
+}
+
+int event_reader_room_before(struct event_reader *reader, struct slice room, uint64_t before_seq,
+                             size_t limit, event_fn on_event, void *owner)
+{
+    return told(reader, read_room_before(reader, room, before_seq, limit, on_event, owner),
+                "the events of a room cannot be read");
+}
+
+int event_reader_room_after(struct event_reader *reader, struct slice room, uint64_t after,
+                            size_t limit, event_fn on_event, void *owner)
+{
+    return told(reader, read_room_after(reader, room, after, limit, on_event, owner),
+                "the events of a room cannot be read");
+}
+
+int event_reader_rooms(struct event_reader *reader, room_fn on_room, void *owner)
+{
+    return told(reader, read_rooms(reader, on_room, owner), "its rooms cannot be read");
 }
 
 /* ---- taking up ---- */

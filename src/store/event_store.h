@@ -40,11 +40,16 @@ struct event_store_options {
     const char *dir;    /* made if absent, mode 0700 */
     uint64_t map_bytes; /* address space, not disk; 0 = STORE_MAP_DEFAULT */
     bool read_only;     /* for the command line: a stopped node's files */
+    /* A node's own store: called on whichever thread finds damage in what it reads, or falls over it, from
+     * event_store_open on (which itself returns what it finds). Does not return: nothing of such a store may
+     * be served or spread. NULL: the readers' ERR_DATA says it. One such store in a process. */
+    void (*on_damage)(void *owner, const char *what);
+    void *damage_owner;
     bool is_unchecked; /* the last event may be damaged: for event_store_verify, which tells more */
 };
 
-/* 0; ERR_IO; ERR_FULL; ERR_DATA for a newer format, what is no event store, or damage that shows at
- * once: a file shorter than it says, a last event that is not the one the marks speak of. */
+/* 0; ERR_IO; ERR_FULL; ERR_TOO_LARGE for a newer format; ERR_DATA for what is no event store, or damage
+ * that shows at once: a file shorter than it says, a last event that is not the one the marks speak of. */
 int event_store_open(struct event_store **out, const struct event_store_options *options,
                      struct errmsg *errmsg);
 /* All readers closed before. */

@@ -27,6 +27,8 @@ struct event_store {
     MDB_dbi events, streams, commands, rooms, meta;
     struct event_meta marks; /* as of the last commit */
     bool read_only, is_unchecked;
+    void (*on_damage)(void *owner, const char *what);
+    void *damage_owner;
 };
 
 /* LMDB takes its keys and values without const and does not write into them. */

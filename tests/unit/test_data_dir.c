@@ -143,10 +143,10 @@ static void a_version_that_is_none_is_refused(void **state)
     assert_int_equal(mkdir(path, 0700), 0);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         put("VERSION", wrong[i]);
-        assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), ERR_DATA);
+        assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), ERR_FORMAT);
     }
     put("VERSION", "format 9\nshape round\n");
-    assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), ERR_DATA);
+    assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), ERR_TOO_LARGE);
     assert_non_null(strstr(errmsg.text, "newer"));
 }
 

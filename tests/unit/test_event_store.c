@@ -435,7 +435,7 @@ static void a_newer_format_is_refused_with_both_numbers(void **state)
     assert_true(
         patch_file(world->file, slice_of("format\x01\0\0\0"), slice_of("format\x09\0\0\0")));
     struct event_store_options options = {.dir = world->store_dir};
-    assert_int_equal(event_store_open(&world->store, &options, &errmsg), ERR_DATA);
+    assert_int_equal(event_store_open(&world->store, &options, &errmsg), ERR_TOO_LARGE);
     assert_non_null(strstr(errmsg.text, "format 9"));
     assert_null(world->store);
 }
