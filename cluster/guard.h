@@ -10,8 +10,8 @@
  *   a membership change behind other entries in a         cuts the message before the change; the
  *   message is booked at a wrong index                    leader sends the rest again
  *   a snapshot that arrives while one of ours is being    drops it; the leader tries again
- *   written: NULL pointer; one while another is being     so too
- *   installed: never freed
+ *   written (NULL pointer), or another one installed
+ *   (it is never freed)
  *   a failed append, snapshot, truncation, term or vote   ends the process
  *   is forgotten; a failed write is retried by a wrong
  *   timer: NULL pointer
