@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/crypto.h"
+#include "cluster/node_state.h"
 #include "trio.h"
 
 enum { PATIENCE_MS = 30000 };
@@ -439,6 +440,18 @@ static void the_leader_too_can_be_removed(void **state)
     settle();
 }
 
+static void a_leader_that_has_removed_itself_needs_nobody_to_tell_it(void **state)
+{
+    (void)state;
+    begin(3);
+    removed = leader();
+    remove_member(removed, trio.nodes[removed].name);
+    for (size_t i = 0; i < 3; i++) {
+        if (i != removed) trio_stop(&trio, i);
+    }
+    wait_for(it_was_told);
+}
+
 static void a_removed_node_that_was_away_is_told_and_stays_away(void **state)
 {
     (void)state;
@@ -546,6 +559,54 @@ static void a_second_change_is_refused_while_one_runs(void **state)
     await(&first);
     assert_int_equal(first.answer.result, CHANGE_DONE);
     assert_int_equal(status_of(led).members_count, 2);
+}
+
+static void the_log_pauses_while_a_change_is_on_its_way(void **state)
+{
+    (void)state;
+    struct change change;
+    begin(3);
+    size_t led = leader(), other = a_follower();
+    flow_at(led, true);
+    flow_at(3 - led - other, true);
+    let_some_flow();
+    ask(led, &change, CHANGE_REMOVE, trio.nodes[other].name, "");
+    wait_for(a_change_is_running);
+    uint64_t before = status_of(led).last_index;
+    while (!change.is_answered) {
+        assert_true(status_of(led).last_index <= before + 1); /* the change and nothing else */
+        turn();
+    }
+    assert_int_equal(change.answer.result, CHANGE_DONE);
+    trio_stop(&trio, other);
+    let_some_flow();
+    settle();
+}
+
+static void on_added(struct raft_change *change, int status)
+{
+    (void)change;
+    assert_int_equal(status, 0);
+}
+
+static bool it_is_a_stand_by(void)
+{
+    const struct raft_configuration *list =
+        &trio.nodes[leader()].node->raft.configuration_committed;
+    for (unsigned i = 0; i < list->n; i++) {
+        if (list->servers[i].id == 99) return list->servers[i].role == RAFT_STANDBY;
+    }
+    return false;
+}
+
+static void what_a_leader_leaves_half_done_is_ended(void **state)
+{
+    (void)state;
+    static struct raft_change change;
+    begin(3);
+    struct raft *raft = &trio.nodes[leader()].node->raft;
+    assert_int_equal(raft_add(raft, &change, 99, "tea-9=127.0.0.1:9", on_added), 0);
+    wait_for(it_is_a_stand_by);
 }
 
 static void an_add_waits_for_its_node(void **state)
@@ -749,11 +810,14 @@ int main(void)
         TEST(a_lone_node_grows_to_three),
         TEST(three_become_five_and_three_again_while_messages_flow),
         TEST(the_leader_too_can_be_removed),
+        TEST(a_leader_that_has_removed_itself_needs_nobody_to_tell_it),
         TEST(a_removed_node_that_was_away_is_told_and_stays_away),
         TEST(an_emptied_node_comes_back_under_a_new_id),
         TEST(a_dead_node_is_replaced),
         TEST(a_majority_that_is_sound_is_never_given_up),
         TEST(a_second_change_is_refused_while_one_runs),
+        TEST(the_log_pauses_while_a_change_is_on_its_way),
+        TEST(what_a_leader_leaves_half_done_is_ended),
         TEST(an_add_waits_for_its_node),
         TEST(a_stand_by_applies_and_has_no_vote),
         TEST(one_that_was_let_in_and_ended_at_once_finds_its_cluster),
