@@ -1,4 +1,5 @@
-/* Changes of the members, done one after another by the leader.
+/* Changes of the members, done one after another by the leader. Longer than 500 lines because both ends are
+ * here, the node that is asked and the leader that does it: they share a request and its answers.
  *
  *               the log is empty-handed          raft: committed
  *   WAITING -----> PAUSED ----------> ADDING ----------> STANDBY ----------> answered
@@ -346,8 +347,9 @@ void node_changes_settle(struct node *node)
     if (changes->running == NULL) begin_next(node, now_ms);
     struct wish *wish = changes->running;
     if (wish == NULL || changes->in_raft != NULL) return;
-    if (wish->step == WISH_PAUSED) step_paused(node, wish, now_ms);
-    if (changes->running == wish && wish->step == WISH_STANDBY && changes->in_raft == NULL) {
+    if (wish->step == WISH_PAUSED) {
+        step_paused(node, wish, now_ms);
+    } else if (wish->step == WISH_STANDBY) {
         give_to_raft(node, wish);
     }
 }
