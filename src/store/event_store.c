@@ -29,7 +29,8 @@ enum { TABLES = 5, FULL_BYTES = 4 * 1024 * 1024 /* free on a disk that counts as
 struct event_reader {
     struct event_store *store;
     MDB_txn *txn;
-    bool open; /* between begin and end */
+    bool open;       /* between begin and end */
+    uint64_t number; /* of the last event then */
 };
 
 /* ---- meta ---- */
@@ -514,6 +515,7 @@ static int begin(struct event_reader *reader, struct event_meta *meta)
         return rv;
     }
     if (meta != NULL) *meta = marks;
+    reader->number = marks.number;
     reader->open = true;
     return 0;
 }
@@ -529,7 +531,9 @@ static int get(struct event_reader *reader, uint64_t number, struct message_sent
                struct slice *bytes)
 {
     assert(reader->open);
-    return event_get(reader->store, reader->txn, number, event, bytes);
+    int rv = event_get(reader->store, reader->txn, number, event, bytes);
+    bool is_hole = rv == ERR_NOT_FOUND && number > 0 && number <= reader->number;
+    return is_hole ? ERR_DATA : rv;
 }
 
 static int find_command(struct event_reader *reader, const struct command_id *id, uint64_t *number)
@@ -570,6 +574,7 @@ static int read_from(struct event_reader *reader, uint64_t number, size_t limit,
         if (limit > 1) rv = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
+    if (rv == MDB_NOTFOUND && number <= reader->number) return ERR_DATA; /* they are dense */
     return rv == MDB_NOTFOUND ? 0 : code_of(rv);
 }
 

@@ -77,6 +77,7 @@ static inline int code_of(int rv)
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
+    case MDB_BAD_TXN: /* the first that is told of a bad page in the table of tables */
     case MDB_VERSION_MISMATCH:
     case MDB_INCOMPATIBLE:
     case MDB_BAD_VALSIZE: return ERR_DATA;

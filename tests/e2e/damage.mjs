@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Cluster, differences, run } from '../lib/cluster.mjs';
-import { postJson } from '../lib/http.mjs';
+import { postJson, request } from '../lib/http.mjs';
 import { deadline, until } from '../lib/wait.mjs';
 
 const say = (node, room, text) => postJson(`${node.url}/api/rooms/${room}/messages`, { sender: 'Maja', text });
@@ -227,6 +227,46 @@ describe('a damaged node', () => {
     fs.writeFileSync(path.join(raft, 'tmp-7'), 'torn');
   });
   heals('a lock file that lies about', () => fs.writeFileSync(path.join(three.dataDir, 'LOCK'), 'x'));
+
+  // ---- damage that shows while a node runs: the file is changed under it ----
+  const ends = (name, damage, words) =>
+    test(`${name}: exit 3`, { timeout: deadline(90_000) }, async () => {
+      putBack();
+      await three.start().ready(30_000);
+      await cluster.level();
+      three.expectedEnd = true;
+      damage();
+      // Whoever reads it gets no answer, or one from before.
+      for (let i = 0; i < 3 && three.isUp; i++) {
+        await request(`${three.url}/api/events?after=0&limit=1000`).catch(() => {});
+        await request(`${three.url}/api/rooms/room-${i}/messages?limit=500`).catch(() => {});
+      }
+      assert.equal(await three.end(), 3, three.logTail());
+      const last = three.log().trimEnd().split('\n').at(-1);
+      console.log(`    ${name}: ${last.replace(/^.*reason=/, '').slice(0, 160)}`);
+      assert.match(last, words);
+      assert.match(last, rejoin);
+      putBack();
+      await three.start().ready(30_000);
+      await takePristine();
+    });
+  /* In place: the file is the same one, and mapped. */
+  const overwrite = (places, bytes) => {
+    const file = fs.openSync(data(), 'r+');
+    for (const at of places) fs.writeSync(file, bytes, 0, bytes.length, at);
+    fs.closeSync(file);
+  };
+  ends('a text that changes under a running node', () => {
+    const bytes = fs.readFileSync(data());
+    const places = [];
+    for (let at = bytes.indexOf('round 0, message 5'); at >= 0; at = bytes.indexOf('round 0, message 5', at + 1)) places.push(at);
+    assert.notEqual(places.length, 0);
+    overwrite(places, Buffer.from('ROUND'));
+  }, /cannot be read/);
+  ends('pages that turn to zeros under a running node', () => overwrite(pages(data(), 2), Buffer.alloc(pageSize)), /damaged/);
+  ends('pages that turn to nonsense under a running node', () => overwrite(pages(data(), 2).map(at => at + 16), Buffer.alloc(pageSize - 16, 0xa5)), /damaged/);
+  ends('branches that turn to nonsense under a running node', () => overwrite(pages(data(), 1).map(at => at + 16), Buffer.alloc(pageSize - 16, 0x5a)), /damaged/);
+  ends('a file that is cut under a running node', () => fs.truncateSync(data(), 3 * pageSize), /damaged/);
 
   test('verify finds what serve refuses, and says what is left', { timeout: deadline(60_000) }, async () => {
     putBack();

@@ -433,6 +433,64 @@ static void a_file_that_was_cut_is_not_opened(void **state)
     assert_non_null(strstr(errmsg.text, "shorter"));
 }
 
+/* ---- a node's own store ---- */
+
+struct heard {
+    size_t times;
+    char what[128];
+};
+
+static void hear(void *owner, const char *what)
+{
+    struct heard *heard = owner;
+    heard->times++;
+    snprintf(heard->what, sizeof heard->what, "%s", what);
+}
+
+static bool go_on(void *owner, const struct message_sent *event, struct slice bytes)
+{
+    (void)owner;
+    (void)event;
+    (void)bytes;
+    return true;
+}
+
+static void who_owns_a_store_hears_of_damage_first(void **state)
+{
+    struct world *world = *state;
+    struct heard heard = {.times = 0};
+    struct event_store_options options = {
+        .dir = world->dir, .on_damage = hear, .damage_owner = &heard};
+    struct event_reader *reader = NULL;
+    struct message_sent event;
+    uint64_t number;
+    struct command_id id = id_of(70), unknown = id_of(90000);
+    change_event(world, 70, slice_of("no event"));
+    change_event(world, 80, (struct slice){NULL, 0});
+    change_event(world, EVENTS + 1, shared_slice(world->events[79])); /* the count is right */
+    assert_int_equal(event_store_open(&world->store, &options, NULL), 0);
+    assert_int_equal(event_reader_open(&reader, world->store, NULL), 0);
+    assert_int_equal(event_reader_begin(reader, NULL), 0);
+    assert_int_equal(event_reader_get(reader, 69, &event, NULL), 0);
+    assert_int_equal(event_reader_get(reader, 9999, &event, NULL), ERR_NOT_FOUND);
+    assert_int_equal(event_reader_command(reader, &unknown, &number), ERR_NOT_FOUND);
+    assert_int_equal(heard.times, 0);
+
+    assert_int_equal(event_reader_get(reader, 70, &event, NULL), ERR_DATA);
+    assert_string_equal(heard.what, "event 70 cannot be read");
+    assert_int_equal(event_reader_get(reader, 80, &event, NULL), ERR_DATA);
+    assert_string_equal(heard.what, "event 80 cannot be read");
+    assert_int_equal(event_reader_command(reader, &id, &number), ERR_DATA);
+    assert_int_equal(event_reader_from(reader, 60, 100, go_on, NULL), ERR_DATA);
+    assert_int_equal(event_reader_from(reader, 75, 100, go_on, NULL), ERR_DATA);
+    assert_int_equal(event_reader_room_before(reader, slice_of("cake"), 0, 1000, go_on, NULL),
+                     ERR_DATA);
+    assert_int_equal(event_reader_room_after(reader, slice_of("cake"), 1, 1000, go_on, NULL),
+                     ERR_DATA);
+    assert_int_equal(heard.times, 7);
+    event_reader_close(reader);
+}
+
 /* ---- pages ---- */
 
 static int check_pages(struct world *world, struct event_store_damage *damage,
@@ -584,6 +642,7 @@ int main(void)
         VERIFY_TEST(tables_of_another_version_are_made_again),
         VERIFY_TEST(a_history_gets_another_owner),
         VERIFY_TEST(a_file_that_was_cut_is_not_opened),
+        VERIFY_TEST(who_owns_a_store_hears_of_damage_first),
         VERIFY_TEST(a_flipped_bit_in_any_page_is_found_or_harmless),
         VERIFY_TEST(each_kind_of_bad_page_is_told_apart),
         VERIFY_TEST(a_file_that_was_cut_or_emptied_has_bad_pages),
