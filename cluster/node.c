@@ -192,7 +192,7 @@ static void look_for_silence(struct node *node, uint64_t now_ms)
         bool is_gone = link.is_refused && !link.is_up && !link.is_heard;
         if (!neighbour_silent(neighbour, is_gone, now_ms)) continue;
         neighbour->is_away = true;
-        log_warn("node away", "node=%s silent_ms=%" PRIu64, neighbour->name,
+        log_warn("node away", "peer=%s silent_ms=%" PRIu64, neighbour->name,
                  now_ms - neighbour->heard_ms);
         node_event(node, CLUSTER_AWAY, neighbour->id, 0);
         node->options.handler.on_change(node->options.handler.owner);

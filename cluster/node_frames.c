@@ -79,7 +79,7 @@ static int on_beat(struct node *node, const struct rpc_frame *frame)
     bool is_other = ((before ^ neighbour->last.flags) & BEAT_CATCHING_UP) != 0;
     if (is_back) {
         neighbour->is_away = false;
-        log_info("node back", "node=%s", neighbour->name);
+        log_info("node back", "peer=%s", neighbour->name);
         node_event(node, CLUSTER_BACK, neighbour->id, 0);
     }
     if (is_other) {

@@ -284,7 +284,7 @@ static void remember(struct asking *asking, const struct ask_question *question,
         if (asker->heard_ms < place->heard_ms) place = asker; /* free, or the oldest */
     }
     if (place->id != question->id)
-        log_info("a node asks to be let in", "member=%s", question->self);
+        log_info("a node asks to be let in", "peer=%s", question->self);
     *place = (struct asker){.id = question->id, .heard_ms = now_ms};
     snprintf(place->self, sizeof place->self, "%s", question->self);
 }
@@ -322,7 +322,7 @@ static int on_question(struct exchange *exchange, struct slice bytes)
         remember(exchange->asking, &question, clock_ms());
     }
     if (answer.verdict == ASK_REMOVED || answer.verdict == ASK_FOREIGN) {
-        log_info("a node asked whether it is a member", "member=%s answer=%s", question.self,
+        log_info("a node asked whether it is a member", "peer=%s answer=%s", question.self,
                  answer.verdict == ASK_REMOVED ? "removed" : "of_another_cluster");
     }
     buf_init(&frame, 4 + ASK_BYTES_MAX);

@@ -183,22 +183,33 @@ static struct slice cut_bare(struct slice *rest)
     return slice_trim(slice_first(whole, whole.len - rest->len));
 }
 
+static void add_value(struct buf *out, struct slice value, bool is_quoted)
+{
+    if (is_quoted)
+        add_quoted(out, value);
+    else if (is_number(value) || slice_is(value, "true") || slice_is(value, "false"))
+        buf_add(out, value);
+    else
+        json_add_string(out, value);
+}
+
+/* The line names its node already, and a key may stand in an object once. */
+static bool is_said(struct slice key)
+{
+    return settings.node != NULL && slice_is(key, "node");
+}
+
 static void add_members(struct buf *out, struct slice facts)
 {
     while ((facts = slice_trim(facts)).len > 0) {
         struct slice key = cut_key(&facts);
+        bool is_quoted = facts.len > 0 && facts.at[0] == '"';
+        struct slice value = is_quoted ? cut_quoted(&facts) : cut_bare(&facts);
+        if (is_said(key)) continue;
         json_add_key(out, NULL);
         json_add_string(out, key.len > 0 ? key : slice_of("more"));
         buf_add_char(out, ':');
-        if (facts.len > 0 && facts.at[0] == '"') {
-            add_quoted(out, cut_quoted(&facts));
-            continue;
-        }
-        struct slice value = cut_bare(&facts);
-        if (is_number(value) || slice_is(value, "true") || slice_is(value, "false"))
-            buf_add(out, value);
-        else
-            json_add_string(out, value);
+        add_value(out, value, is_quoted);
     }
 }
 

@@ -77,8 +77,9 @@ static void a_fact_is_one_object_of_json(void **state)
     char quoted[64];
     log_quote(quoted, sizeof quoted, slice_of("a \"b\"\n\xf0\x9f\x8d\xb5\xff"));
     log_info("elected",
-             "term=%d took_ms=1.5 leader=true id=007 who=%s why=disk is full empty= x=\"y z\"", 8,
-             quoted);
+             "term=%d took_ms=1.5 leader=true id=007 node=tea-3 who=%s why=disk is full empty= "
+             "x=\"y z\"",
+             8, quoted);
     char *line = strdup(content(file));
     struct json *json = NULL;
     assert_int_equal(json_parse(&json, slice_make(line, strlen(line) - 1), NULL), 0);
