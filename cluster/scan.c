@@ -1,13 +1,18 @@
+/* Longer than 500 lines because all that is known of raft's files is in one place: names, batches, checksums, and
+ * how the files fit one another.
+ */
 #include "cluster/scan.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "cluster/wire.h"
 
@@ -452,6 +457,87 @@ int scan_raft_dir(struct scan_found *found, const char *raft_dir, enum scan_dept
         rv = scan_one(found, raft_dir, &listing.segments[i], depth, errmsg);
     mem_free(listing.segments);
     return rv == 0 ? check_fit(found, raft_dir, errmsg) : rv;
+}
+
+/* ---- what an installed snapshot has left ---- */
+
+/* How many closed segments at the front are of a log that is no more: all, when they end before the snapshot, or
+ * those before the last break, when what is behind it goes on from the snapshot. */
+static size_t count_stale(const struct listing *listing)
+{
+    const struct segment *segments = listing->segments;
+    uint64_t index = listing->snapshot[1];
+    size_t closed = 0;
+    while (closed < listing->count && !segments[closed].is_open)
+        closed++;
+    if (index == 0 || closed == 0) return 0;
+    if (segments[closed - 1].last < index) return closed;
+    size_t first = closed - 1;
+    while (first > 0 && segments[first - 1].last + 1 == segments[first].first)
+        first--;
+    bool goes_on = segments[first].first <= index + 1;
+    return goes_on && first > 0 && segments[first - 1].last < index ? first : 0;
+}
+
+/* Then nobody knows on which segment they follow. */
+static int has_open_entries(const struct listing *listing, bool *has_some, struct errmsg *errmsg)
+{
+    int rv = 0;
+    *has_some = false;
+    for (size_t i = 0; rv == 0 && i < listing->count; i++) {
+        char path[PATH_SIZE];
+        struct buf bytes;
+        if (!listing->segments[i].is_open) continue;
+        segment_path(path, listing->dir, &listing->segments[i]);
+        buf_init(&bytes, SEGMENT_MAX);
+        rv = read_file(path, &bytes, errmsg);
+        if (rv == 0 && bytes.len >= 8 && read_batches(buf_slice(&bytes)).entries > 0)
+            *has_some = true;
+        buf_close(&bytes);
+    }
+    return rv;
+}
+
+static int remove_segments(const struct listing *listing, size_t count, struct errmsg *errmsg)
+{
+    for (size_t i = 0; i < count; i++) {
+        char path[PATH_SIZE];
+        segment_path(path, listing->dir, &listing->segments[i]);
+        if (unlink(path) == 0 || errno == ENOENT) continue;
+        errmsg_set(errmsg, "cannot remove %s: %s", path, strerror(errno));
+        return ERR_IO;
+    }
+    int fd = open(listing->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rv = fd < 0 || fsync(fd) != 0 ? ERR_IO : 0;
+    if (rv != 0) errmsg_set(errmsg, "cannot sync %s: %s", listing->dir, strerror(errno));
+    if (fd >= 0) close(fd);
+    return rv;
+}
+
+static int clear(const struct listing *listing, struct errmsg *errmsg)
+{
+    struct scan_found found = {.first = 1};
+    struct errmsg reason;
+    bool is_unclear;
+    size_t stale = count_stale(listing);
+    /* What is wrong with the snapshot scan_raft_dir tells. */
+    if (stale == 0 || scan_snapshot(&found, listing, &reason) != 0) return 0;
+    bool is_all = stale == listing->count || listing->segments[stale].is_open;
+    int rv = is_all ? has_open_entries(listing, &is_unclear, errmsg) : 0;
+    if (rv != 0 || (is_all && is_unclear)) return rv;
+    log_warn("segments of the raft log are behind an installed snapshot, and removed",
+             "first=%" PRIu64 " last=%" PRIu64 " snapshot=%" PRIu64, listing->segments[0].first,
+             listing->segments[stale - 1].last, listing->snapshot[1]);
+    return remove_segments(listing, stale, errmsg);
+}
+
+int scan_clear(const char *raft_dir, struct errmsg *errmsg)
+{
+    struct listing listing = {.dir = raft_dir};
+    int rv = list(&listing, errmsg);
+    if (rv == 0) rv = clear(&listing, errmsg);
+    mem_free(listing.segments);
+    return rv;
 }
 
 /* ---- entries ---- */

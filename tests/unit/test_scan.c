@@ -1,11 +1,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <raft/uv.h>
@@ -492,6 +494,87 @@ static void entries_are_given_up_to_the_first_bad_one(void **state)
     assert_int_equal(next, 21);
 }
 
+/* ---- after an install that was cut off ---- */
+
+static bool is_there(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    return access(path, F_OK) == 0;
+}
+
+static void clear_root(void)
+{
+    struct errmsg errmsg = {.text = ""};
+    if (scan_clear(root, &errmsg) != 0) fail_msg("%s", errmsg.text);
+}
+
+static void remove_snapshot(uint64_t index)
+{
+    char name[64];
+    snprintf(name, sizeof name, "snapshot-1-%d-99", (int)index);
+    remove_file(name);
+    snprintf(name, sizeof name, "snapshot-1-%d-99.meta", (int)index);
+    remove_file(name);
+}
+
+static void a_log_before_an_installed_snapshot_is_removed(void **state)
+{
+    struct scan_found found;
+    struct errmsg errmsg;
+    struct buf first, closed;
+    (void)state;
+    buf_init(&first, 1024 * 1024);
+    buf_init(&closed, 16 * 1024 * 1024);
+    read_file(first_name, &first);
+    read_file(closed_name, &closed);
+
+    clear_root();     /* no snapshot */
+    add_snapshot(15); /* our own: the log goes on behind it */
+    clear_root();
+    add_snapshot(21);
+    clear_root();
+    assert_true(is_there(first_name) && is_there(closed_name));
+
+    add_snapshot(1000);
+    write_file("open-2", buf_slice(&segment)); /* its entries stand behind one of the two */
+    clear_root();
+    assert_true(is_there(first_name) && is_there(closed_name) && is_there("open-2"));
+    remove_file("open-2");
+    write_file("snapshot-1-1000-99", slice_of("damaged"));
+    clear_root();
+    assert_true(is_there(first_name) && is_there(closed_name));
+
+    add_snapshot(1000);
+    buf_reset(&copy);
+    memset(buf_extend(&copy, 4096), 0, 4096);
+    write_file("open-2", buf_slice(&copy)); /* prepared, not used */
+    clear_root();
+    assert_false(is_there(first_name) || is_there(closed_name));
+    assert_true(is_there("open-2"));
+    assert_int_equal(scan_root(&found, &errmsg), 0);
+    assert_true(found.segments == 0 && found.snapshot_index == 1000);
+
+    /* One that is left of a log that has gone on since. */
+    write_file(first_name, buf_slice(&first));
+    write_file("0000000000001001-0000000000001020", buf_slice(&closed));
+    clear_root();
+    assert_false(is_there(first_name));
+    assert_true(is_there("0000000000001001-0000000000001020"));
+    assert_int_equal(scan_root(&found, &errmsg), 0);
+    assert_true(found.first == 1001 && found.last == 1020);
+
+    remove_file("0000000000001001-0000000000001020");
+    remove_file("open-2");
+    remove_snapshot(15);
+    remove_snapshot(21);
+    remove_snapshot(1000);
+    write_file(first_name, buf_slice(&first));
+    write_file(closed_name, buf_slice(&closed));
+    buf_close(&first);
+    buf_close(&closed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -505,6 +588,7 @@ int main(void)
         cmocka_unit_test(metadata_must_fit_one_another_and_the_log),
         cmocka_unit_test(a_bad_snapshot_is_named),
         cmocka_unit_test(a_start_looks_at_what_raft_does_not),
+        cmocka_unit_test(a_log_before_an_installed_snapshot_is_removed),
         cmocka_unit_test(entries_are_given_up_to_the_first_bad_one),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
