@@ -38,7 +38,7 @@ describe('history', () => {
     await fill(cluster, history, { ids: 'random' });
     for (const node of cluster.nodes) node.start();
     await cluster.ready(60_000);
-    flood = new Flood({ urls: () => cluster.up.map(node => node.url) });
+    flood = new Flood({ urls: () => cluster.up.map(node => node.url), width: isLong ? 512 : 64 });
   }, limit);
   after(async () => {
     flood?.close();

@@ -50,12 +50,14 @@ test(`${rounds} rolling restarts under load`, { timeout: deadline(60_000) + roun
       const node = turn % 3 === 0 ? order[0] : cluster.nodes.find(one => (one.restarts ?? 0) <= Math.floor(turn / 3));
       node.restarts = Math.floor(turn / 3) + 1;
       longest = 0;
+      const clock = new Date().toISOString().slice(11, 23);
       assert.equal(await leave(node, turn), 0, node.logTail());
       await crowd.more(people / 4, 30_000);
       node.program = undefined;
       await node.start().ready();
       await crowd.more(people / 4, 30_000);
       silences.push(longest);
+      context.diagnostic(`${clock} ${node.name}, ${node === leader ? 'leader' : 'follower'}, ${turn % 2 ? 'drain' : 'SIGTERM'}: ${Math.round(longest)} ms`);
     }
     crowd.onAck = () => {};
   } finally {
