@@ -372,13 +372,10 @@ static int read_heads(struct pages *pages, const uint8_t **later)
         heads[i] += PAGE_HEAD;
         transactions[i] = little_load(heads[i] + 128, 8);
     }
-    uint64_t low = transactions[0], high = transactions[1];
-    bool is_second = high > low;
-    if (!is_second) {
-        low = transactions[1];
-        high = transactions[0];
-    }
-    if (high - low > 1 || (high > 0 && high % 2 != (is_second ? 1 : 0)))
+    bool is_second = transactions[1] > transactions[0];
+    uint64_t newest = transactions[is_second], oldest = transactions[!is_second];
+    /* The transaction's last bit says which head it has written. */
+    if (newest > oldest + 1 || (newest > 0 && newest % 2 != (is_second ? 1 : 0)))
         return bad(pages, "its two heads do not follow one another");
     *later = heads[is_second];
     pages->last = little_load(*later + 120, 8);
