@@ -4,8 +4,8 @@
  * was cut off would give a SIGBUS when a missing page is touched, so its size is compared with what
  * its head says before anything is read.
  *
- * Longer than 500 lines because the door to LMDB is one file: opening, appending, reading and
- * taking up all speak its language.
+ * Longer than 500 lines because opening, appending, reading and taking up are one life of the same tables;
+ * what is done to a store that nobody else uses is in verify.c and rebuild.c.
  */
 #include "store/event_store.h"
 

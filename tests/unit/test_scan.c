@@ -457,16 +457,19 @@ static int take_entry(void *owner, uint64_t index, struct slice bytes)
 {
     uint64_t *next = owner;
     assert_true(index == *next && bytes.len == 1000);
-    assert_int_equal(bytes.at[0], 'a' + (char)index - 2); /* the first one is the list of members */
+    assert_int_equal(bytes.at[0], 'a' + (char)index - 2);
     (*next)++;
     return index == 20 ? ERR_CLOSED : 0;
 }
 
 static void entries_are_given_up_to_the_first_bad_one(void **state)
 {
-    uint64_t next = 5, last = 0;
+    uint64_t next = 2, last = 0;
     struct errmsg errmsg;
     (void)state;
+    assert_int_equal(scan_entries(root, 0, take_entry, &next, &last, &errmsg), ERR_CLOSED);
+    assert_int_equal(next, 21); /* all but the first, which is the list of members */
+    next = 5;
     assert_int_equal(scan_entries(root, 4, take_entry, &next, &last, &errmsg), ERR_CLOSED);
     assert_true(next == 21 && last == 20);
     next = 21;

@@ -369,6 +369,39 @@ static void what_follows_from_the_events_can_be_made_again(void **state)
     assert_sound(world);
 }
 
+/* There is no room for the new tables: an old reader keeps the pages of the old ones. */
+static void what_was_cut_off_is_begun_again(void **state)
+{
+    struct world *world = *state;
+    struct event_store_damage damage;
+    struct errmsg errmsg = {.text = ""};
+    struct event_reader *reader = NULL;
+    struct stat found;
+    bool was_cut_off = false;
+    assert_int_equal(stat(world->file, &found), 0);
+    for (uint64_t more = 0; more < 100 && !was_cut_off; more++) { /* room for the first half only */
+        struct event_store_options options = {.dir = world->dir,
+                                              .map_bytes = (uint64_t)found.st_size + more * 4096};
+        assert_int_equal(event_store_open(&world->store, &options, &errmsg), 0);
+        assert_int_equal(event_reader_open(&reader, world->store, &errmsg), 0);
+        assert_int_equal(event_reader_begin(reader, NULL), 0);
+        assert_int_equal(event_store_rebuild(world->store, NULL, NULL, &damage, &errmsg), ERR_FULL);
+        event_reader_end(reader);
+        event_reader_close(reader);
+        was_cut_off = event_store_must_rebuild(world->store);
+        event_store_close(world->store);
+    }
+    assert_true(was_cut_off);
+
+    assert_int_equal(open_store(world, &errmsg), 0);
+    assert_true(event_store_must_rebuild(world->store));
+    assert_int_equal(event_store_rebuild(world->store, NULL, NULL, &damage, &errmsg), 0);
+    assert_false(event_store_must_rebuild(world->store));
+    event_store_close(world->store);
+    world->store = NULL;
+    assert_sound(world);
+}
+
 static void bad_events_leave_the_old_tables_alone(void **state)
 {
     struct world *world = *state;
@@ -587,6 +620,19 @@ static size_t find_page(const struct world *world, unsigned flags, size_t nodes_
     return at;
 }
 
+/* How many pages a list of free ones has: the first in the table of the later head. */
+static size_t find_free_list(const struct world *world)
+{
+    struct buf bytes = read_file(world);
+    const char *one = bytes.at + 16, *two = one + 4096;
+    const char *head = little_load(two + 128, 8) > little_load(one + 128, 8) ? two : one;
+    size_t page = (size_t)little_load(head + 24 + 40, 8) * 4096;
+    assert_int_equal(little_load(bytes.at + page + 10, 2), 2);
+    size_t node = page + (size_t)little_load(bytes.at + page + 16, 2);
+    buf_close(&bytes);
+    return node + 8 + 8;
+}
+
 static void each_kind_of_bad_page_is_told_apart(void **state)
 {
     struct world *world = *state;
@@ -604,6 +650,31 @@ static void each_kind_of_bad_page_is_told_apart(void **state)
     assert_bad_page(world, leaf + 18, 16, 2, "lies outside");
     assert_bad_page(world, branch + 16 + 4, 0, 2, "lies outside");
     assert_bad_page(world, overflow + 12, 100, 4, "page of another kind");
+
+    /* The row "format" in whichever page of marks is in use. */
+    size_t told = 0;
+    struct buf bytes = read_file(world);
+    for (size_t at = 8192; at < bytes.len - 6; at++) {
+        struct event_store_damage damage;
+        struct errmsg errmsg;
+        if (memcmp(bytes.at + at, "format", 6) != 0) continue;
+        put_number(world, at - 4, 4, 2);
+        if (check_pages(world, &damage, &errmsg) != 0 &&
+            strstr(errmsg.text, "a node is of another kind") != NULL)
+            told++;
+        put_number(world, at - 4, 0, 2);
+    }
+    assert_int_equal(told, 1);
+    buf_close(&bytes);
+
+    change_event(world, 3, shared_slice(world->events[2])); /* and so there are free pages */
+    bytes = read_file(world);
+    size_t list = find_free_list(world);
+    uint64_t free_count = little_load(bytes.at + list, 8);
+    buf_close(&bytes);
+    assert_bad_page(world, list, free_count - 1, 8, "1 pages belong to nothing");
+    assert_bad_page(world, list, 1000000, 8, "list of free pages is too long");
+    assert_bad_page(world, list + 8, 9, 8, "page 9 is free and in use");
 }
 
 static void a_file_that_was_cut_or_emptied_has_bad_pages(void **state)
@@ -638,6 +709,7 @@ int main(void)
         VERIFY_TEST(rows_of_the_derived_tables_are_looked_for_both_ways),
         VERIFY_TEST(a_room_must_speak_of_its_last_event),
         VERIFY_TEST(what_follows_from_the_events_can_be_made_again),
+        VERIFY_TEST(what_was_cut_off_is_begun_again),
         VERIFY_TEST(bad_events_leave_the_old_tables_alone),
         VERIFY_TEST(tables_of_another_version_are_made_again),
         VERIFY_TEST(a_history_gets_another_owner),
