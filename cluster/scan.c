@@ -445,22 +445,6 @@ static int check_fit(const struct scan_found *found, const char *dir, struct err
     return 0;
 }
 
-int scan_raft_dir(struct scan_found *found, const char *raft_dir, enum scan_depth depth,
-                  struct errmsg *errmsg)
-{
-    struct listing listing = {.dir = raft_dir};
-    *found = (struct scan_found){.first = 1};
-    int rv = list(&listing, errmsg);
-    if (rv == 0) rv = scan_metadata(found, raft_dir, errmsg);
-    if (rv == 0) rv = scan_snapshot(found, &listing, errmsg);
-    for (size_t i = 0; rv == 0 && i < listing.count; i++)
-        rv = scan_one(found, raft_dir, &listing.segments[i], depth, errmsg);
-    mem_free(listing.segments);
-    return rv == 0 ? check_fit(found, raft_dir, errmsg) : rv;
-}
-
-/* ---- what an installed snapshot has left ---- */
-
 /* How many closed segments at the front are of a log that is no more: all, when they end before the snapshot, or
  * those before the last break, when what is behind it goes on from the snapshot. */
 static size_t count_stale(const struct listing *listing)
@@ -478,6 +462,29 @@ static size_t count_stale(const struct listing *listing)
     bool goes_on = segments[first].first <= index + 1;
     return goes_on && first > 0 && segments[first - 1].last < index ? first : 0;
 }
+
+/* Where the log begins: behind those that an installed snapshot has left, if others follow on it. */
+static size_t first_segment(const struct scan_found *found, const struct listing *listing)
+{
+    size_t stale = found->has_snapshot ? count_stale(listing) : 0;
+    return stale < listing->count && !listing->segments[stale].is_open ? stale : 0;
+}
+
+int scan_raft_dir(struct scan_found *found, const char *raft_dir, enum scan_depth depth,
+                  struct errmsg *errmsg)
+{
+    struct listing listing = {.dir = raft_dir};
+    *found = (struct scan_found){.first = 1};
+    int rv = list(&listing, errmsg);
+    if (rv == 0) rv = scan_metadata(found, raft_dir, errmsg);
+    if (rv == 0) rv = scan_snapshot(found, &listing, errmsg);
+    for (size_t i = first_segment(found, &listing); rv == 0 && i < listing.count; i++)
+        rv = scan_one(found, raft_dir, &listing.segments[i], depth, errmsg);
+    mem_free(listing.segments);
+    return rv == 0 ? check_fit(found, raft_dir, errmsg) : rv;
+}
+
+/* ---- what an installed snapshot has left ---- */
 
 /* Then nobody knows on which segment they follow. */
 static int has_open_entries(const struct listing *listing, bool *has_some, struct errmsg *errmsg)
@@ -606,13 +613,13 @@ int scan_entries(const char *raft_dir, uint64_t after, scan_entry_fn on_entry, v
     for (size_t i = 0; rv == 0 && i < listing.count && !is_over; i++) {
         const struct segment *segment = &listing.segments[i];
         uint64_t before = segment->is_open ? listing.snapshot[1] : segment->first - 1;
-        if (!has_begun) entries.last = before;
-        if (!segment->is_open && entries.last != before) break;
+        if (!segment->is_open && entries.last != before) has_begun = false; /* another log's end */
         if (!has_begun && before > after) break;
+        if (!has_begun) entries.last = before;
         has_begun = true;
         rv = give_file(&entries, raft_dir, segment, &is_over, errmsg);
     }
     mem_free(listing.segments);
-    *last = has_begun && entries.last > after ? entries.last : after;
+    *last = entries.last > after ? entries.last : after;
     return rv;
 }

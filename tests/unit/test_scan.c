@@ -410,6 +410,13 @@ static void metadata_must_fit_one_another_and_the_log(void **state)
     buf_close(&one);
 }
 
+static int count_entry(void *owner, uint64_t index, struct slice bytes)
+{
+    assert_true(index > 50 && bytes.len == 1000);
+    ++*(uint64_t *)owner;
+    return 0;
+}
+
 static void a_bad_snapshot_is_named(void **state)
 {
     (void)state;
@@ -423,6 +430,15 @@ static void a_bad_snapshot_is_named(void **state)
     struct errmsg errmsg;
     assert_int_equal(scan_root(&found, &errmsg), 0);
     assert_true(found.snapshot_index == 50);
+    buf_reset(&copy);
+    read_file(closed_name, &copy);
+    write_file("0000000000000051-0000000000000070", buf_slice(&copy)); /* and the log goes on */
+    assert_int_equal(scan_root(&found, &errmsg), 0);
+    assert_true(found.segments == 1 && found.first == 51 && found.last == 70);
+    uint64_t count = 0, last = 0;
+    assert_int_equal(scan_entries(root, 50, count_entry, &count, &last, &errmsg), 0);
+    assert_true(count == 20 && last == 70);
+    remove_file("0000000000000051-0000000000000070");
     remove_file("snapshot-1-50-99.meta"); /* was never finished */
     assert_int_equal(scan_root(&found, &errmsg), 0);
     assert_true(found.snapshot_index == 20);
