@@ -384,6 +384,7 @@ static bool is_member(void *owner, uint64_t id)
 static void on_link(void *owner, uint64_t id, uv_stream_t *stream)
 {
     struct node *node = owner;
+    node_sync_members(node, clock_ms()); /* one that was let in just now: its link is wanted */
     rpc_accept(node->rpc, id, stream);
 }
 

@@ -3,9 +3,12 @@
  *
  *               the log is empty-handed          raft: committed
  *   WAITING -----> PAUSED ----------> ADDING ----------> STANDBY ----------> answered
- *   (an add,        |  \------------> PROMOTING ----------------------------/
- *   for its node    |  \------------> REMOVING -----------------------------/
- *   to ask)         |  \------------> TRANSFERRING -------------------------/
+ *   (an add, for    |  \------------> PROMOTING ----------------------------/
+ *   its node to     |  \------------> REMOVING -----------------------------/
+ *   ask; a promo-   |  \------------> TRANSFERRING -------------------------/
+ *   tion, for word  |
+ *   that it has     |
+ *   all of it)      |
  *                   +-- not allowed (any more), too late: refused
  *
  * From PAUSED on the log takes no commands: the entry in flight ends, and none follows until the change is
@@ -35,8 +38,8 @@
 #include "cluster/wire.h"
 
 enum {
-    WISHES_MAX = 8,         /* at the leader, waiting or being done */
-    LEVEL_MS = 2000,        /* for a stand-by to be level while the log is paused */
+    WISHES_MAX = 8,  /* at the leader, waiting or being done */
+    LEVEL_MS = 2000, /* for a stand-by to say that it is level, and to be while the log pauses */
     ANSWER_EARLY_MS = 1000, /* before the asking node gives up */
     UNSURE_MS = 2000        /* for the answer of a leader that leads no more */
 };
@@ -63,7 +66,8 @@ struct wish { /* at the leader */
     struct change_request *caller; /* who asked at this node; NULL: */
     uint64_t origin;               /* at that one; 0: nobody, a leader before us has begun it */
     uint64_t target;               /* the member's id */
-    uint64_t paused_ms;
+    uint64_t taken_ms, paused_ms;
+    raft_index mark; /* what was committed when it was taken */
 };
 
 struct changes {
@@ -317,21 +321,38 @@ static void step_paused(struct node *node, struct wish *wish, uint64_t now_ms)
     }
 }
 
-static bool may_begin(const struct node *node, const struct wish *wish)
+static bool is_asking(const struct node *node, const struct wish *wish)
 {
     uint64_t id;
-    if (wish->request.kind != CHANGE_ADD) return true;
     const char *asker = node_asker(node, wish->request.name, &id);
     return asker != NULL && strcmp(asker, wish->request.address) == 0;
 }
 
-/* The next of those that wait; whose time is over is judged as it stands, which refuses it. */
+/* Its last beat may be older than a gap that it has since. What it says that it has applied is no older
+ * than the request. */
+static bool has_applied(const struct node *node, const struct wish *wish)
+{
+    for (size_t i = 0; i < node->beats.count; i++) {
+        const struct neighbour *neighbour = &node->beats.neighbours[i];
+        if (strcmp(neighbour->name, wish->request.name) != 0) continue;
+        return neighbour->last.applied_index >= wish->mark;
+    }
+    return true; /* not there: refused for that */
+}
+
+/* The next of those that wait; an add whose time is over is judged as it stands, which refuses it. */
 static void begin_next(struct node *node, uint64_t now_ms)
 {
     struct wish *wish, *next;
     DL_FOREACH_SAFE(node->changes->wishes, wish, next) {
         bool is_late = now_ms >= wish->request.deadline_ms;
-        if (!is_late && !may_begin(node, wish)) continue;
+        bool is_add = wish->request.kind == CHANGE_ADD;
+        if (is_add && !is_late && !is_asking(node, wish)) continue;
+        if (wish->request.kind == CHANGE_PROMOTE && !has_applied(node, wish)) {
+            if (now_ms - wish->taken_ms < LEVEL_MS) continue;
+            refuse(node, wish, "behind", "It does not become level: wait until it has caught up");
+            continue;
+        }
         wish->step = WISH_PAUSED;
         wish->paused_ms = now_ms;
         node->changes->running = wish;
@@ -388,7 +409,11 @@ static void take_wish(struct node *node, const struct change_request *request,
     struct change_view view;
     struct change_answer answer;
     struct wish *wish = mem_new(sizeof *wish);
-    *wish = (struct wish){.request = *request, .caller = caller, .origin = origin};
+    *wish = (struct wish){.request = *request,
+                          .caller = caller,
+                          .origin = origin,
+                          .taken_ms = clock_ms(),
+                          .mark = node->raft.commit_index};
     DL_APPEND(changes->wishes, wish);
     changes->wishes_count++;
     node_view(node, &view);
@@ -504,6 +529,23 @@ int node_on_change_reply(struct node *node, const struct rpc_frame *frame)
     return 0;
 }
 
+static void make_unsure(struct change_request *request, uint64_t now_ms)
+{
+    if (request->is_unsure) return;
+    request->is_unsure = true;
+    if (request->deadline_ms > now_ms + UNSURE_MS) request->deadline_ms = now_ms + UNSURE_MS;
+}
+
+/* What was on its way may have been lost with it. */
+void node_changes_link_lost(struct node *node, uint64_t peer)
+{
+    struct change_request *request;
+    if (node->changes == NULL) return;
+    DL_FOREACH(node->changes->forwarded, request) {
+        if (request->leader == peer) make_unsure(request, clock_ms());
+    }
+}
+
 /* The answer of a leader that leads no more, or was removed, may not come: the list tells as well. */
 static void look_at_forwarded(struct node *node, uint64_t now_ms)
 {
@@ -513,11 +555,7 @@ static void look_at_forwarded(struct node *node, uint64_t now_ms)
         struct change_answer answer;
         bool is_there = node->leader == request->leader &&
                         rpc_peer_status(node->rpc, request->leader, &link) && link.is_up;
-        if (!is_there && !request->is_unsure) {
-            request->is_unsure = true;
-            if (request->deadline_ms > now_ms + UNSURE_MS)
-                request->deadline_ms = now_ms + UNSURE_MS;
-        }
+        if (!is_there) make_unsure(request, now_ms);
         if (request->is_unsure && !request->was_so && is_so(node, request)) {
             change_say(&answer, CHANGE_DONE, "done", "It is done");
             answer_forwarded(node, request, &answer);

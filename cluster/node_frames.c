@@ -251,4 +251,5 @@ void node_on_link(void *owner, uint64_t peer)
     struct rpc_peer_status link;
     if (node->phase == NODE_CLOSING || !rpc_peer_status(node->rpc, peer, &link)) return;
     if (link.is_up && node->phase == NODE_FORMING) node_tell_form(node, peer, true);
+    if (!link.is_up) node_changes_link_lost(node, peer);
 }

@@ -186,6 +186,7 @@ void node_changes_tick(struct node *node, uint64_t now_ms);
 void node_changes_settle(struct node *node);
 bool node_is_changing(const struct node *node); /* the log takes no commands */
 void node_changes_stop_leading(struct node *node);
+void node_changes_link_lost(struct node *node, uint64_t peer); /* ours to it */
 void node_changes_transferred(struct node *node, raft_id leader);
 int node_on_change_frame(struct node *node, const struct rpc_frame *frame);
 int node_on_change_reply(struct node *node, const struct rpc_frame *frame);
