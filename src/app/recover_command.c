@@ -38,6 +38,8 @@ struct recover {
     bool is_raft_bad;
     uint64_t index, last; /* of the entry that is being applied; of the last one that can be */
     uint64_t taken;       /* events */
+    uint64_t
+        missing_to; /* events behind the store's, up to this number, were never here; 0: none */
     struct shared **events;
     size_t count;
     struct errmsg errmsg;
@@ -68,12 +70,21 @@ static int open_history(struct recover *recover)
     return event_store_restore(recover->store, &recover->chat, &recover->errmsg);
 }
 
+/* An entry that is a manifest stands for events that this node would have fetched: what is behind it goes on
+ * from them, and not from what is here. ERR_CLOSED then. */
+static int look_at_entry(struct recover *recover, struct slice bytes)
+{
+    struct manifest manifest;
+    if (manifest_decode(&manifest, bytes, NULL) != 0) return 0;
+    if (manifest.number <= recover->chat.number) return 0;
+    recover->missing_to = manifest.number;
+    return ERR_CLOSED;
+}
+
 static int count_entry(void *owner, uint64_t index, struct slice bytes)
 {
-    (void)owner;
     (void)index;
-    (void)bytes;
-    return 0;
+    return look_at_entry(owner, bytes);
 }
 
 static int look_at_raft(struct recover *recover)
@@ -87,8 +98,17 @@ static int look_at_raft(struct recover *recover)
     }
     recover->is_raft_bad = rv != 0;
     if (rv != 0) fprintf(recover->cli->err, "livetea recover: %s.\n", reason.text);
-    return scan_entries(recover->raft_path, recover->meta.index, count_entry, recover,
-                        &recover->last, &recover->errmsg);
+    rv = scan_entries(recover->raft_path, recover->meta.index, count_entry, recover, &recover->last,
+                      &recover->errmsg);
+    if (rv == ERR_CLOSED) {
+        recover->last--; /* it was read, and cannot be used */
+        return 0;
+    }
+    const struct manifest *manifest = &recover->raft.manifest;
+    if (recover->raft.has_snapshot && manifest->number > recover->meta.number &&
+        recover->last < manifest->index)
+        recover->missing_to = manifest->number;
+    return rv;
 }
 
 /* ---- telling, asking ---- */
@@ -99,13 +119,12 @@ static void tell_loss(const struct recover *recover)
     const struct event_meta *meta = &recover->meta;
     uint64_t log_end = raft->segments > 0 ? raft->last : raft->snapshot_index;
     FILE *out = recover->cli->out;
-    if (raft->has_snapshot && raft->manifest.number > meta->number &&
-        recover->last < raft->manifest.index) {
+    if (recover->missing_to > 0) {
         fprintf(out,
                 "This node was catching up: events %" PRIu64 " to %" PRIu64
                 " were never here, and what came behind them cannot be used. All that is lost. "
                 "Another survivor may have more.\n",
-                meta->number + 1, raft->manifest.number);
+                meta->number + 1, recover->missing_to);
         return;
     }
     if (recover->is_raft_bad)
@@ -184,6 +203,8 @@ static void on_command(void *owner, const struct send_message *command)
 static int apply_entry(void *owner, uint64_t index, struct slice bytes)
 {
     struct recover *recover = owner;
+    int rv = look_at_entry(recover, bytes);
+    if (rv != 0) return rv;
     recover->index = index;
     (void)batch_read(bytes, on_command, recover, NULL);
     return recover->count + BATCH_COMMANDS_MAX > BATCH_EVENTS ? flush(recover) : 0;
@@ -196,7 +217,7 @@ static int take_up(struct recover *recover)
     recover->index = recover->meta.index;
     int rv = scan_entries(recover->raft_path, recover->meta.index, apply_entry, recover, &last,
                           &recover->errmsg);
-    if (rv == 0) rv = flush(recover);
+    if (rv == 0 || rv == ERR_CLOSED) rv = flush(recover);
     shared_unref_all(recover->events, recover->count);
     mem_free(recover->events);
     return rv;

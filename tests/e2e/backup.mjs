@@ -290,4 +290,22 @@ describe('a majority that is lost for good', () => {
     assert.equal(await one.isReady(), false);
     assert.equal((await one.status()).members.length, 3);
   });
+
+  test('what lies behind events that a survivor never had is not taken for theirs', limit, async () => {
+    const [three, newcomer] = [cluster.nodes[2], cluster.nodes.at(-1)];
+    assert.equal((await say(three, 'after', 'the newcomer')).value.number, 122);
+    await until('the newcomer has it', async () => (await newcomer.events()).length === 122);
+    await Promise.all([three, newcomer].map(node => node.kill()));
+    // It had been let in, had its log, and had fetched nothing yet when the power went.
+    const history = path.join(newcomer.dataDir, 'history');
+    fs.rmSync(history, { recursive: true });
+    fs.mkdirSync(history, { mode: 0o700 });
+    const recover = (...more) => run(['recover', '--data-dir', newcomer.dataDir, ...more], { ms: deadline(30_000) });
+    const asked = await recover();
+    assert.match(asked.out, /This node was catching up: events 1 to 120 were never here/);
+    assert.doesNotMatch(asked.out, /Entries 1 to (?!1 )/, 'but the list of members');
+    const done = await recover('--yes');
+    assert.equal(done.code, 0, done.err);
+    assert.match(done.out, /Recovered 0 events, 0 of them from the raft log/);
+  });
 });
