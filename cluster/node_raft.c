@@ -376,7 +376,9 @@ void node_raft_start(struct node *node, bool must_bootstrap)
         errmsg_set(&errmsg, "cannot make %s: %s", path, strerror(errno));
         node_fatal(node, 1, errmsg.text);
     }
-    int rv = scan_clear(path, &errmsg);
+    /* One that is not there after a power loss would be a promise that is forgotten. */
+    if (data_dir_sync(node->options.dir, &errmsg) != 0) node_fatal(node, 1, errmsg.text);
+    int rv = must_bootstrap ? scan_forget_beginning(path, &errmsg) : scan_clear(path, &errmsg);
     if (rv == 0) rv = scan_raft_dir(&found, path, SCAN_START, &errmsg);
     if (rv == ERR_DATA) node_fatal_data(node, errmsg.text);
     if (rv != 0) node_fatal(node, 1, errmsg.text);

@@ -226,7 +226,8 @@ static int by_place(const void *left, const void *right)
 {
     const struct segment *a = left, *b = right;
     if (a->is_open != b->is_open) return a->is_open ? 1 : -1;
-    return (a->first > b->first) - (a->first < b->first);
+    if (a->first != b->first) return a->first > b->first ? 1 : -1;
+    return (a->last > b->last) - (a->last < b->last);
 }
 
 static int list(struct listing *listing, struct errmsg *errmsg)
@@ -484,7 +485,7 @@ int scan_raft_dir(struct scan_found *found, const char *raft_dir, enum scan_dept
     return rv == 0 ? check_fit(found, raft_dir, errmsg) : rv;
 }
 
-/* ---- what an installed snapshot has left ---- */
+/* ---- what was left in the middle of something ---- */
 
 /* Then nobody knows on which segment they follow. */
 static int has_open_entries(const struct listing *listing, bool *has_some, struct errmsg *errmsg)
@@ -505,44 +506,95 @@ static int has_open_entries(const struct listing *listing, bool *has_some, struc
     return rv;
 }
 
-static int remove_segments(const struct listing *listing, size_t count, struct errmsg *errmsg)
+static int remove_file(const char *path, struct errmsg *errmsg)
 {
-    for (size_t i = 0; i < count; i++) {
-        char path[PATH_SIZE];
-        segment_path(path, listing->dir, &listing->segments[i]);
-        if (unlink(path) == 0 || errno == ENOENT) continue;
-        errmsg_set(errmsg, "cannot remove %s: %s", path, strerror(errno));
-        return ERR_IO;
-    }
-    int fd = open(listing->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (unlink(path) == 0 || errno == ENOENT) return 0;
+    errmsg_set(errmsg, "cannot remove %s: %s", path, strerror(errno));
+    return ERR_IO;
+}
+
+static int sync_directory(const char *path, struct errmsg *errmsg)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rv = fd < 0 || fsync(fd) != 0 ? ERR_IO : 0;
-    if (rv != 0) errmsg_set(errmsg, "cannot sync %s: %s", listing->dir, strerror(errno));
+    if (rv != 0) errmsg_set(errmsg, "cannot sync %s: %s", path, strerror(errno));
     if (fd >= 0) close(fd);
     return rv;
 }
 
-static int clear(const struct listing *listing, struct errmsg *errmsg)
+static int remove_segments(const struct listing *listing, size_t first, size_t count,
+                           struct errmsg *errmsg)
+{
+    int rv = 0;
+    for (size_t i = first; rv == 0 && i < first + count; i++) {
+        char path[PATH_SIZE];
+        segment_path(path, listing->dir, &listing->segments[i]);
+        rv = remove_file(path, errmsg);
+    }
+    return rv == 0 ? sync_directory(listing->dir, errmsg) : rv;
+}
+
+static int clear_stale(const struct listing *listing, struct errmsg *errmsg)
 {
     struct scan_found found = {.first = 1};
     struct errmsg reason;
-    bool is_unclear;
+    bool is_unclear = false;
     size_t stale = count_stale(listing);
     /* What is wrong with the snapshot scan_raft_dir tells. */
     if (stale == 0 || scan_snapshot(&found, listing, &reason) != 0) return 0;
     bool is_all = stale == listing->count || listing->segments[stale].is_open;
     int rv = is_all ? has_open_entries(listing, &is_unclear, errmsg) : 0;
-    if (rv != 0 || (is_all && is_unclear)) return rv;
-    log_warn("segments of the raft log are behind an installed snapshot, and removed",
+    if (rv != 0 || is_unclear) return rv;
+    log_warn("the raft log before an installed snapshot is removed",
              "first=%" PRIu64 " last=%" PRIu64 " snapshot=%" PRIu64, listing->segments[0].first,
              listing->segments[stale - 1].last, listing->snapshot[1]);
-    return remove_segments(listing, stale, errmsg);
+    return remove_segments(listing, 0, stale, errmsg);
+}
+
+/* The shorter one stands before the longer one (by_place). */
+static int clear_truncated(struct listing *listing, struct errmsg *errmsg)
+{
+    for (size_t i = 0; i + 1 < listing->count; i++) {
+        struct segment *segment = &listing->segments[i];
+        if (segment[0].is_open || segment[1].is_open) break;
+        if (segment[0].first != segment[1].first) continue;
+        log_warn("a segment of the raft log that was being cut is whole again",
+                 "first=%" PRIu64 " last=%" PRIu64 " cut_at=%" PRIu64, segment[1].first,
+                 segment[1].last, segment[0].last);
+        int rv = remove_segments(listing, i, 1, errmsg);
+        if (rv != 0) return rv;
+        memmove(segment, segment + 1, (listing->count - i - 1) * sizeof *segment);
+        listing->count--;
+        i--;
+    }
+    return 0;
 }
 
 int scan_clear(const char *raft_dir, struct errmsg *errmsg)
 {
     struct listing listing = {.dir = raft_dir};
     int rv = list(&listing, errmsg);
-    if (rv == 0) rv = clear(&listing, errmsg);
+    if (rv == 0) rv = clear_truncated(&listing, errmsg);
+    if (rv == 0) rv = clear_stale(&listing, errmsg);
+    mem_free(listing.segments);
+    return rv;
+}
+
+int scan_forget_beginning(const char *raft_dir, struct errmsg *errmsg)
+{
+    static const char *const names[] = {"metadata1", "metadata2"};
+    struct listing listing = {.dir = raft_dir};
+    int rv = list(&listing, errmsg);
+    bool is_first = listing.count == 0 || (listing.count == 1 && !listing.segments[0].is_open &&
+                                           listing.segments[0].last == 1);
+    bool is_beginning = rv == 0 && is_first && listing.snapshot[1] == 0;
+    if (is_beginning) rv = remove_segments(&listing, 0, listing.count, errmsg);
+    for (size_t i = 0; is_beginning && rv == 0 && i < sizeof names / sizeof *names; i++) {
+        char path[PATH_SIZE];
+        snprintf(path, sizeof path, "%s/%s", raft_dir, names[i]);
+        rv = remove_file(path, errmsg);
+    }
+    if (is_beginning && rv == 0) rv = sync_directory(raft_dir, errmsg);
     mem_free(listing.segments);
     return rv;
 }

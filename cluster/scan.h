@@ -47,12 +47,22 @@ enum scan_depth {
 int scan_raft_dir(struct scan_found *found, const char *raft_dir, enum scan_depth depth,
                   struct errmsg *errmsg);
 
-/* Before a start: removes closed segments that raft would not remove and would fall over. A snapshot that another
- * node sent takes the place of the whole log; raft writes it, and then removes the segments before it. A process
- * that ends between the two leaves both, and then raft counts what it appends behind the snapshot from the end of
- * those segments: it does not start any more, or takes entries for others. So they go first, if the snapshot can be
- * read and reaches beyond them all. 0; ERR_IO. */
+/* Before a start: removes closed segments that a process left which ended in the middle of something, and over which
+ * raft would fall:
+ *
+ *   install    A snapshot that another node sent takes the place of the whole log; raft writes it, and then removes
+ *              the segments before it. With both there raft counts what it appends behind the snapshot from the end
+ *              of those segments: it does not start any more, or takes entries for others. They go, if the snapshot
+ *              can be read and reaches beyond them all.
+ *   truncate   What is kept of a segment is written beside it, maybe not to its end, and then the segment is removed.
+ *              Of two that begin at the same entry the shorter one goes: as if raft had not begun.
+ *
+ * 0; ERR_IO. */
 int scan_clear(const char *raft_dir, struct errmsg *errmsg);
+
+/* Before a log is begun: removes the metadata and the first segment that an earlier beginning has left which was not
+ * finished, and which raft would take for a log. With more than that there nothing is removed. 0; ERR_IO. */
+int scan_forget_beginning(const char *raft_dir, struct errmsg *errmsg);
 
 /* Of one entry that holds commands. 0 to go on. */
 typedef int (*scan_entry_fn)(void *owner, uint64_t index, struct slice bytes);

@@ -237,6 +237,11 @@ int data_dir_mark(struct data_dir *dir, enum data_dir_state state, struct errmsg
     return rv;
 }
 
+int data_dir_sync(const struct data_dir *dir, struct errmsg *errmsg)
+{
+    return sync_directory(dir->path, errmsg);
+}
+
 /* ---- opening ---- */
 
 static int take_lock(struct data_dir *dir, struct errmsg *errmsg)

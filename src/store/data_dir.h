@@ -47,6 +47,9 @@ void data_dir_close(struct data_dir *dir);
 /* Writes VERSION durably with a new state (and the id and cluster set in *dir). 0 or ERR_IO. */
 int data_dir_mark(struct data_dir *dir, enum data_dir_state state, struct errmsg *errmsg);
 
+/* What was made in the directory itself is there after a power loss. 0 or ERR_IO. */
+int data_dir_sync(const struct data_dir *dir, struct errmsg *errmsg);
+
 /* How a node whose data is of no use here comes back: as a new member with a new id, for what it has
  * promised as the old one is lost. `address` is its own host:port. Wherever a node must say that, it says this. */
 enum { REJOIN_WORDS_MAX = 1024 };

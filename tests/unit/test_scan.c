@@ -594,6 +594,49 @@ static void a_log_before_an_installed_snapshot_is_removed(void **state)
     buf_close(&closed);
 }
 
+static void a_segment_that_was_being_cut_is_whole_again(void **state)
+{
+    static const char cut_name[] = "0000000000000002-0000000000000010";
+    struct scan_found found;
+    struct errmsg errmsg;
+    (void)state;
+    write_file(cut_name, slice_first(buf_slice(&segment), 5000)); /* and not to its end */
+    clear_root();
+    assert_false(is_there(cut_name));
+    assert_int_equal(scan_root(&found, &errmsg), 0);
+    assert_true(found.first == 1 && found.last == 21);
+}
+
+static void a_beginning_that_was_cut_off_is_forgotten(void **state)
+{
+    struct errmsg errmsg;
+    struct buf first, closed, metadata;
+    (void)state;
+    buf_init(&first, 1024 * 1024);
+    buf_init(&closed, 16 * 1024 * 1024);
+    buf_init(&metadata, 1024 * 1024);
+    read_file(first_name, &first);
+    read_file(closed_name, &closed);
+    read_file("metadata1", &metadata);
+
+    assert_int_equal(scan_forget_beginning(root, &errmsg), 0); /* a log that is used */
+    assert_true(is_there(first_name) && is_there(closed_name) && is_there("metadata1"));
+    remove_file(closed_name);
+    assert_int_equal(scan_forget_beginning(root, &errmsg), 0);
+    assert_false(is_there(first_name) || is_there("metadata1"));
+    write_file("metadata1", buf_slice(&metadata));
+    assert_int_equal(scan_forget_beginning(root, &errmsg), 0);
+    assert_false(is_there("metadata1"));
+    assert_int_equal(scan_forget_beginning(root, &errmsg), 0); /* nothing there */
+
+    write_file(first_name, buf_slice(&first));
+    write_file(closed_name, buf_slice(&closed));
+    write_file("metadata1", buf_slice(&metadata));
+    buf_close(&first);
+    buf_close(&closed);
+    buf_close(&metadata);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -602,12 +645,14 @@ int main(void)
         cmocka_unit_test(a_torn_end_is_no_damage),
         cmocka_unit_test(a_hole_in_a_large_write_is_no_damage),
         cmocka_unit_test(another_format_is_not_read),
+        cmocka_unit_test(a_beginning_that_was_cut_off_is_forgotten),
         cmocka_unit_test(what_raft_wrote_is_read_whole),
         cmocka_unit_test(a_bad_closed_segment_is_named),
         cmocka_unit_test(metadata_must_fit_one_another_and_the_log),
         cmocka_unit_test(a_bad_snapshot_is_named),
         cmocka_unit_test(a_start_looks_at_what_raft_does_not),
         cmocka_unit_test(a_log_before_an_installed_snapshot_is_removed),
+        cmocka_unit_test(a_segment_that_was_being_cut_is_whole_again),
         cmocka_unit_test(entries_are_given_up_to_the_first_bad_one),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
