@@ -283,8 +283,7 @@ static void remember(struct asking *asking, const struct ask_question *question,
         }
         if (asker->heard_ms < place->heard_ms) place = asker; /* free, or the oldest */
     }
-    if (place->id != question->id)
-        log_info("a node asks to be let in", "peer=%s", question->self);
+    if (place->id != question->id) log_info("a node asks to be let in", "peer=%s", question->self);
     *place = (struct asker){.id = question->id, .heard_ms = now_ms};
     snprintf(place->self, sizeof place->self, "%s", question->self);
 }
