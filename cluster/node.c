@@ -363,8 +363,10 @@ static int take_identity(struct node *node, struct errmsg *errmsg)
         if (rv != 0) return rv;
     } else if (dir->state == DATA_DIR_EMPTY) {
         dir->raft_id = peer_id(node->options.name);
-        cluster_id_of(dir->cluster, node->options.cluster_name, node->founders,
-                      node->founders_count);
+        if (memcmp(dir->cluster, unbound, sizeof unbound) == 0) { /* nobody has given it one */
+            cluster_id_of(dir->cluster, node->options.cluster_name, node->founders,
+                          node->founders_count);
+        }
     }
     node->id = dir->raft_id;
     if (dir->state == DATA_DIR_JOINING) return 0; /* bound when it is let in */

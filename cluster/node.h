@@ -219,7 +219,7 @@ struct node_options {
 };
 
 /* The id of a cluster of that name with these founders: the first 16 bytes of SHA-256(name, sorted
- * peers line). Pure. */
+ * peers line). A lone node's has an id at random instead (serve.c). Pure. */
 void cluster_id_of(uint8_t id[16], const char *cluster_name, const struct peer *peers,
                    size_t peers_count);
 

@@ -188,17 +188,22 @@ static int exit_code_of(int rv)
     return 1;
 }
 
-/* A lone node is the only founder of its cluster. */
-static void own_cluster(uint8_t cluster[16], const struct config *config)
+/* Founders give their cluster an id that each of them computes. A lone one has nobody to ask whether it has
+ * been here before: its cluster gets an id at random, so that without its directory it begins another
+ * cluster, and cannot be taken for the member that it was when others have joined it since. */
+static void new_cluster(const struct server *server, uint8_t cluster[16])
 {
-    struct peer self;
-    snprintf(self.name, sizeof self.name, "%s", config->node.name);
-    snprintf(self.address, sizeof self.address, "%s", config->cluster.advertise);
-    if (config->cluster.peers_count == 0)
-        cluster_id_of(cluster, config->cluster.name, &self, 1);
-    else
+    static const uint8_t unbound[16];
+    const struct config *config = server->config;
+    struct event_meta meta;
+    if (config->cluster.peers_count > 1) {
         cluster_id_of(cluster, config->cluster.name, config->cluster.peers,
                       config->cluster.peers_count);
+        return;
+    }
+    event_store_meta(server->event_store, &meta); /* of a first start that was cut off */
+    memcpy(cluster, meta.cluster, sizeof meta.cluster);
+    if (memcmp(cluster, unbound, sizeof unbound) == 0) crypto_random(cluster, sizeof unbound);
 }
 
 enum { REBUILD_LOG_MS = 5000 };
@@ -259,7 +264,6 @@ static int open_history(struct server *server, struct errmsg *errmsg)
 static int open_data(struct server *server, struct errmsg *errmsg)
 {
     const struct config *config = server->config;
-    uint8_t cluster[16];
     int rv = data_dir_open(&server->dir, config->node.data_dir, config->node.name, errmsg);
     if (rv == ERR_FORMAT) end_damaged(server, errmsg->text);
     if (rv != 0) return rv;
@@ -276,11 +280,8 @@ static int open_data(struct server *server, struct errmsg *errmsg)
     bool is_new = server->dir.state == DATA_DIR_EMPTY;
     /* Who joins has no cluster yet: the node binds the store when it is let in. */
     if (server->dir.state == DATA_DIR_JOINING || (is_new && joins)) return 0;
-    if (is_new)
-        own_cluster(cluster, config);
-    else
-        memcpy(cluster, server->dir.cluster, sizeof cluster);
-    return event_store_bind(server->event_store, cluster, errmsg);
+    if (is_new) new_cluster(server, server->dir.cluster);
+    return event_store_bind(server->event_store, server->dir.cluster, errmsg);
 }
 
 static int start_threads(struct server *server, struct errmsg *errmsg)

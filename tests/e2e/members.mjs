@@ -227,3 +227,26 @@ describe('a stand-by', () => {
     }
   });
 });
+
+describe('a lone node that others have joined', () => {
+  test('begins another cluster when its directory is lost: it is no member of the old one', limit, async () => {
+    const clusterOf = node => /^cluster ([0-9a-f]{32})$/m.exec(fs.readFileSync(`${node.dataDir}/VERSION`, 'utf8'))[1];
+    const cluster = await Cluster.start({ nodes: 1, options });
+    try {
+      const first = cluster.nodes[0];
+      const second = await cluster.startNode();
+      await admit(cluster, second);
+      const before = clusterOf(second);
+      assert.equal(clusterOf(first), before);
+      await first.kill();
+      fs.rmSync(first.dataDir, { recursive: true });
+      first.start();
+      await first.ready();
+      assert.notEqual(clusterOf(first), before);
+      await until('each is a stranger to the other', () => /it is of another cluster/.test(first.log()));
+      await until('the old member is away', async () => (await second.status()).members.find(member => member.name === first.name).state === 'away');
+    } finally {
+      await cluster.down();
+    }
+  });
+});
