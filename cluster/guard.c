@@ -228,16 +228,28 @@ static bool holds_back(struct guard *guard, const struct raft_message *message)
     return guard->real.time(guard->raft->io) - guard->heard < patience;
 }
 
+/* What was read from the disk may be a later snapshot than the one the message was made for. The library
+ * puts the later index in, but leaves the term of the earlier one. False: nobody knows the right one. */
+static bool put_right(const struct guard *guard, struct raft_message *message)
+{
+    struct raft_install_snapshot *install = &message->install_snapshot;
+    if (message->type != RAFT_INSTALL_SNAPSHOT) return true;
+    raft_term term = guard_term_at(guard->raft, install->last_index);
+    if (term != 0) install->last_term = term;
+    return term != 0;
+}
+
 static int do_send(struct raft_io *io, struct raft_io_send *request,
                    const struct raft_message *message, raft_io_send_cb done)
 {
     struct guard *guard = guard_of(io);
-    if (holds_back(guard, message)) {
+    struct raft_message copy = *message;
+    if (holds_back(guard, message) || !put_right(guard, &copy)) {
         done(request, RAFT_CANCELED);
         return 0;
     }
     note_sent(guard, message);
-    int rv = guard->real.send(io, request, message, done);
+    int rv = guard->real.send(io, request, &copy, done);
     /* A message that is lost at once is like one that is lost on its way. */
     if (rv != 0) done(request, rv);
     return 0;

@@ -12,6 +12,10 @@
  *   a snapshot that arrives while one of ours is being    drops it; the leader tries again
  *   written (NULL pointer), or another one installed
  *   (it is never freed)
+ *   a snapshot that was replaced by a later one while it  puts the right term in
+ *   was read for a follower goes with the later index
+ *   and the earlier term: the follower takes what is
+ *   committed for a contradiction, for ever
  *   a failed append, snapshot, truncation, term or vote   ends the process
  *   is forgotten; a failed write is retried by a wrong
  *   timer: NULL pointer

@@ -539,6 +539,63 @@ static void an_answer_that_cannot_be_sent_is_a_lost_message(void **state)
     assert_int_equal(answer_into_the_void(false), 1);
 }
 
+/* ---- a snapshot that is sent with the term of another ---- */
+
+static raft_term sent_term;
+
+static int note_snapshot(struct raft_io *io, struct raft_io_send *request,
+                         const struct raft_message *message, raft_io_send_cb done)
+{
+    (void)io;
+    sent_term = message->install_snapshot.last_term;
+    done(request, 0);
+    return 0;
+}
+
+static unsigned snapshots_done;
+
+static void on_snapshot_sent(struct raft_io_send *request, int status)
+{
+    (void)request;
+    (void)status;
+    snapshots_done++;
+}
+
+static void send_snapshot(struct rig *rig, raft_index index)
+{
+    struct raft *raft = rig_raft(rig, 0);
+    struct raft_io_send request;
+    struct raft_message message = {.type = RAFT_INSTALL_SNAPSHOT,
+                                   .server_id = 3,
+                                   .server_address = "3",
+                                   .install_snapshot = {.term = raft->current_term,
+                                                        .last_index = index,
+                                                        .last_term = raft->current_term - 1}};
+    assert_int_equal(raft->io->send(raft->io, &request, &message, on_snapshot_sent), 0);
+}
+
+/* The library reads the latest snapshot from the disk, and tells its index with the term of the one that
+ * was the latest when it began. */
+static void a_snapshot_goes_with_its_own_term(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, &(struct rig_options){.count = 3});
+    assert_true(elect(&rig, 0));
+    assert_int_equal(rig_propose(&rig, 0, 1), 0);
+    rig_run(&rig, 500);
+    rig.nodes[0].guard.real.send = note_snapshot;
+    snapshots_done = 0;
+    sent_term = 0;
+    send_snapshot(&rig, raft_last_index(rig_raft(&rig, 0)));
+    assert_int_equal(sent_term, rig_raft(&rig, 0)->current_term);
+    sent_term = 0;
+    send_snapshot(&rig, raft_last_index(rig_raft(&rig, 0)) + 10); /* of which nothing is known */
+    assert_int_equal(sent_term, 0);
+    assert_int_equal(snapshots_done, 2);
+    rig_close(&rig);
+}
+
 /* ---- a new leader ---- */
 
 static void a_new_leader_is_ready_when_the_old_terms_are_applied(void **state)
@@ -775,6 +832,7 @@ int main(void)
         cmocka_unit_test(a_node_whose_store_lags_takes_no_entries),
         cmocka_unit_test(a_node_whose_disk_is_full_takes_no_entries_and_does_not_lead),
         cmocka_unit_test(an_answer_that_cannot_be_sent_is_a_lost_message),
+        cmocka_unit_test(a_snapshot_goes_with_its_own_term),
         cmocka_unit_test(a_failed_write_ends_the_process),
         cmocka_unit_test(the_trace_of_a_failed_write_ends_the_process),
         cmocka_unit_test(a_leader_that_contradicts_a_committed_entry_ends_the_process),
