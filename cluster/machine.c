@@ -238,6 +238,7 @@ static void decide(struct machine *machine, uint64_t index, struct slice entry)
 
 void machine_apply(struct machine *machine, uint64_t index, struct slice entry)
 {
+    machine->log_bytes += entry.len;
     if (index <= machine->stored_index) return;
     if (machine->has_gap) {
         add_waiting(machine, index, entry);
@@ -342,6 +343,7 @@ static int snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *
     manifest_encode(buf->base, &manifest);
     machine->floor = manifest;
     machine->manifests++;
+    machine->log_bytes = 0;
     *bufs = buf;
     *bufs_count = 1;
     return 0;
@@ -359,6 +361,7 @@ static int restore(struct raft_fsm *fsm, struct raft_buffer *buf)
         tell_fatal(machine, errmsg.text);
         return RAFT_MALFORMED; /* raft keeps the buffer then */
     }
+    machine->log_bytes = 0;
     raft_free(buf->base);
     return 0;
 }

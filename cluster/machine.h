@@ -73,6 +73,7 @@ struct machine {
     uint64_t index;        /* of the entry being applied */
     uint64_t damaged;      /* entries that could not be read */
     uint64_t manifests;    /* given to raft */
+    uint64_t log_bytes;    /* of entries since the last one that was given or restored */
     struct manifest
         floor; /* the last one that was given or restored: what is below may be in no log */
 

@@ -86,6 +86,7 @@ void node_settle(struct node *node)
     barrier_flush(node->barrier, has_leader, now_ms);
     /* Raft's own entries (a barrier) are applied without a word to the machine. */
     machine_drain(&node->machine);
+    node_bound_log(node);
     barrier_applied(node->barrier, machine_decided(&node->machine));
     if (!node->is_leading) return;
     node_changes_settle(node);

@@ -214,7 +214,8 @@ struct node_options {
     size_t peers_count;
     const char *join; /* "name=host:port, ..." of some members; empty = not to join */
     struct slice secret;
-    unsigned keep_log; /* entries between two snapshots, and kept behind one */
+    unsigned keep_log;       /* entries between two snapshots, and kept behind one, */
+    uint64_t keep_log_bytes; /* but no more than so many bytes of them; 0: LOG_BYTES_MAX */
     unsigned heartbeat_ms, election_timeout_ms;
 };
 

@@ -116,9 +116,27 @@ static void on_entry(void *owner, uint64_t index)
     barrier_applied(node->barrier, index);
 }
 
+static bool is_log_large(const struct node *node)
+{
+    uint64_t most = node->options.keep_log_bytes;
+    return node->machine.log_bytes > (most == 0 ? LOG_BYTES_MAX : most);
+}
+
+/* raft has its log in memory, back to the last snapshot and to what is kept behind that, and counts entries only.
+ * Large ones are too many before they are keep_log: then the next snapshot comes at once, and behind it stays what
+ * came since the last one. */
+void node_bound_log(struct node *node)
+{
+    raft_set_snapshot_threshold(&node->raft, is_log_large(node) ? 1 : node->options.keep_log);
+}
+
 static void on_manifest(void *owner, const struct manifest *manifest)
 {
     struct node *node = owner;
+    uint64_t trailing = node->options.keep_log;
+    uint64_t since = manifest->index - node->raft.trail.snapshot.index;
+    if (is_log_large(node) && since > 0 && since < trailing) trailing = since;
+    raft_set_snapshot_trailing(&node->raft, (unsigned)trailing);
     guard_manifest(&node->guard, manifest->number);
 }
 

@@ -138,6 +138,7 @@ int node_begin_transfer(struct node *node, raft_id to); /* 0: the most up-to-dat
 void node_raft_start(struct node *node, bool must_bootstrap);
 void node_raft_close(struct node *node);
 bool node_is_level(const struct node *node, raft_index slack);
+void node_bound_log(struct node *node); /* end of a turn of the loop */
 enum submitted node_submit(void *owner, struct slice entry);
 bool node_append_barrier(void *owner);
 /* As leader, ready: a history that is older than the log has to be told first. True: nothing else may go

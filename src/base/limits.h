@@ -90,6 +90,7 @@ enum {
     NO_LEADER_WAIT_MAX_MS = 5 * 1000, /* a command that was sent to nobody yet waits for a leader */
     BARRIER_DEADLINE_MS = 5 * 1000,
     BARRIERS_WAITING_MAX = 4096,         /* on the leader, of all nodes */
+    LOG_BYTES_MAX = 64 * 1024 * 1024,    /* of entries between two snapshots, and behind one */
     GAP_BYTES_MAX = 64 * 1024 * 1024,    /* of entries that wait for missing events below them */
     BACKFILL_CHUNK_BYTES = 1024 * 1024,  /* of events in one frame */
     BACKFILL_LAG_MAX = 32 * 1024 * 1024, /* so much waits for the store's disk: ask for no more */

@@ -34,16 +34,22 @@ struct waiting {
 
 static uint64_t wanted;
 
-static int begin(unsigned keep_log)
+static int begin_keeping(unsigned keep_log, uint64_t keep_log_bytes)
 {
     static int round;
     wanted = 0;
     /* Below the ports that the system gives out; another run of this test has others. */
     trio_init(&trio, 3, 20000 + (getpid() % 1000) * 10 + round++ % 3 * 3);
     trio.keep_log = keep_log;
+    trio.keep_log_bytes = keep_log_bytes;
     for (size_t i = 0; i < 3; i++)
         trio_start(&trio, i);
     return 0;
+}
+
+static int begin(unsigned keep_log)
+{
+    return begin_keeping(keep_log, 0);
 }
 
 static int setup(void **state)
@@ -355,6 +361,36 @@ static void a_node_that_was_away_for_long_gets_what_it_lacks(void **state)
     all_stop_with_the_same();
 }
 
+/* Far fewer entries than are kept by their number. */
+static void a_log_of_large_entries_is_cut_by_their_bytes(void **state)
+{
+    char text[4001];
+    struct cluster_status status;
+    (void)state;
+    memset(text, 'x', 4000);
+    text[4000] = '\0';
+    wait_for(all_are_ready);
+    write_many(0, 100, text);
+    wait_for(all_have_it);
+    for (size_t i = 0; i < 3; i++) {
+        node_status(trio.nodes[i].node, &status);
+        assert_true(status.snapshots >= 2);
+        assert_true(status.last_index - status.first_index < 50); /* two times 64 KiB of them */
+    }
+    all_stop_with_the_same();
+    for (size_t i = 0; i < 3; i++)
+        trio_start(&trio, i);
+    wait_for(all_are_ready);
+    write_many(1, 3, "as before");
+    all_stop_with_the_same();
+}
+
+static int setup_few_bytes(void **state)
+{
+    (void)state;
+    return begin_keeping(8192, 64 * 1024);
+}
+
 static void who_ends_within_a_gap_goes_on_there(void **state)
 {
     (void)state;
@@ -616,6 +652,8 @@ int main(int words_count, char **words)
         TEST(an_emptied_founder_does_not_begin_again),
         TEST_SHORT(a_node_that_was_away_for_long_gets_what_it_lacks),
         TEST_SHORT(who_ends_within_a_gap_goes_on_there),
+        cmocka_unit_test_setup_teardown(a_log_of_large_entries_is_cut_by_their_bytes,
+                                        setup_few_bytes, teardown),
         TEST_SHORT(a_log_without_its_snapshots_is_refused),
         TEST_SHORT(a_lost_history_is_fetched_again),
         cmocka_unit_test_setup_teardown(a_history_that_is_older_than_its_log_goes_on,

@@ -224,6 +224,7 @@ int trio_try(struct trio *trio, size_t i, struct errmsg *errmsg)
                                                .join = one->joins ? trio->line : "",
                                                .secret = slice_of("a secret of the three of them"),
                                                .keep_log = trio->keep_log,
+                                               .keep_log_bytes = trio->keep_log_bytes,
                                                .heartbeat_ms = 40,
                                                .election_timeout_ms = 400},
                         errmsg);

@@ -38,7 +38,8 @@ struct trio {
     struct peer peers[PEERS_MAX];
     size_t peers_count, count;
     int first_port;
-    unsigned keep_log; /* for the nodes that are started from now on */
+    unsigned keep_log;       /* for the nodes that are started from now on */
+    uint64_t keep_log_bytes; /* and this; 0: as ever */
     uv_prepare_t turn;
     struct trio_node nodes[TRIO_NODES];
 };

@@ -248,6 +248,7 @@ static void a_manifest_says_where_the_history_stands(void **state)
     assert_int_equal(manifest_decode(&manifest, slice_make(bytes, sizeof bytes), NULL), 0);
     assert_true(manifest.index == 9 && manifest.number == 14);
     assert_int_equal(one.machine.manifests, 2);
+    assert_int_equal(one.machine.log_bytes, 0);
     one_close(&one);
 }
 
