@@ -307,7 +307,7 @@ struct backfill *backfill_new(const struct backfill_handler *handler)
 {
     struct backfill *backfill = mem_new(sizeof *backfill);
     backfill->handler = *handler;
-    backfill->bytes = BACKFILL_BYTES_MIN;
+    backfill->bytes = BACKFILL_BYTES_FIRST;
     return backfill;
 }
 

@@ -7,7 +7,7 @@
  * Peers need not lead, nor be level: one that has events beyond ours is good for those. A peer that is
  * silent, whose events do not continue the history, or that says that its own are damaged, is not asked
  * again for BACKFILL_SHUN_MS; one that is busy, or has nothing yet, for BACKFILL_PAUSE_MS. How much is asked
- * for at once begins with BACKFILL_BYTES_MIN, doubles with each answer that comes quickly, and is halved when
+ * for at once begins with BACKFILL_BYTES_FIRST, doubles with each answer that comes quickly, and is halved when
  * one takes longer than BACKFILL_SLOW_MS: what fills a slow line delays the beats on it, and the peer would
  * seem to be away. When the store's disk is behind
  * (backfill_lag over BACKFILL_LAG_MAX) nothing is asked for until it is not. So a fetch may be begun and
@@ -33,7 +33,8 @@ enum {
     BACKFILL_SHUN_MS = 5000,
     BACKFILL_PAUSE_MS = 100,
     BACKFILL_SLOW_MS = 250,
-    BACKFILL_BYTES_MIN = 64 * 1024, /* of events, that one answer is asked for at least */
+    BACKFILL_BYTES_FIRST = 64 * 1024, /* of events, that one answer is asked for at first, */
+    BACKFILL_BYTES_MIN = 8 * 1024,    /* and at least: a line of 256 kbit/s has them over in time */
     BACKFILL_PEERS_MAX = 2 * MEMBERS_MAX
 };
 

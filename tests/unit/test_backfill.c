@@ -284,9 +284,9 @@ static void more_is_asked_for_while_answers_come_quickly(void **state)
 {
     (void)state;
     want(1000);
-    assert_int_equal(last_ask()->bytes, BACKFILL_BYTES_MIN);
+    assert_int_equal(last_ask()->bytes, BACKFILL_BYTES_FIRST);
     answer_quickly(1);
-    assert_int_equal(last_ask()->bytes, 2 * BACKFILL_BYTES_MIN);
+    assert_int_equal(last_ask()->bytes, 2 * BACKFILL_BYTES_FIRST);
     answer_quickly(10);
     assert_int_equal(last_ask()->bytes, BACKFILL_CHUNK_BYTES);
     now_ms += BACKFILL_SLOW_MS + 1;
@@ -323,6 +323,28 @@ static void a_silent_peer_is_left_for_another_and_less_is_asked_for(void **state
         tick();
     }
     assert_int_equal(last_ask()->bytes, BACKFILL_BYTES_MIN);
+}
+
+static void a_slow_line_is_asked_for_less_until_that_gets_through(void **state)
+{
+    (void)state;
+    for (size_t i = 1; i < sizeof peers / sizeof *peers; i++)
+        peers[i].is_up = false;
+    want(1000);
+    uint64_t end_ms = now_ms + 20 * 1000;
+    while (now_ms < end_ms) {
+        uint64_t takes_ms = last_ask()->bytes / 32 + 20; /* 256 kbit/s */
+        size_t before = asks_count;
+        if (takes_ms < BACKFILL_REPLY_MS) {
+            now_ms += takes_ms;
+            assert_int_equal(answer(1), 0);
+            continue;
+        }
+        now_ms += BACKFILL_REPLY_MS;
+        for (tick(); asks_count == before && now_ms < end_ms; tick())
+            now_ms += 50;
+    }
+    assert_true(number > 20);
 }
 
 static void a_foreign_history_is_refused_and_its_peer_shunned(void **state)
@@ -568,6 +590,7 @@ int main(void)
         TEST(a_peer_without_a_link_is_passed_over),
         TEST(more_is_asked_for_while_answers_come_quickly),
         TEST(a_silent_peer_is_left_for_another_and_less_is_asked_for),
+        TEST(a_slow_line_is_asked_for_less_until_that_gets_through),
         TEST(a_foreign_history_is_refused_and_its_peer_shunned),
         TEST(the_good_events_before_a_bad_one_stay),
         TEST(a_peer_with_damaged_events_is_shunned),
