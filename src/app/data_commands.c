@@ -5,8 +5,7 @@
 
 #include "app/settings.h"
 
-/* Why a value cannot be that of a setting, or NULL. */
-static const char *problem_of(const char *section, const char *key, const char *value)
+const char *data_problem(const char *section, const char *key, const char *value)
 {
     int place = settings_find(slice_from(section), slice_from(key));
     const struct setting *setting = &settings[place];
@@ -23,12 +22,12 @@ static int check(const struct cli *cli, const struct cli_command *command, bool 
     }
     if (options->data_dir == NULL)
         return cli_usage_error(cli, command->name, "which directory? Say so by --data-dir DIR");
-    const char *problem = problem_of("node", "data_dir", options->data_dir);
+    const char *problem = data_problem("node", "data_dir", options->data_dir);
     if (problem != NULL)
         return cli_usage_error(cli, command->name, "--data-dir '%s': %s", options->data_dir,
                                problem);
     if (options->node_name == NULL) return 0;
-    problem = problem_of("node", "name", options->node_name);
+    problem = data_problem("node", "name", options->node_name);
     if (problem == NULL) return 0;
     return cli_usage_error(cli, command->name, "--node-name '%s': %s", options->node_name, problem);
 }

@@ -21,6 +21,8 @@ struct data_options {
 /* Reads them, those that the command's table has, and with `wants_file` a word. 0 or CLI_USAGE, told. */
 int data_options_read(const struct cli *cli, const struct cli_command *command, bool wants_file,
                       int argc, char *const *argv, struct data_options *options);
+/* Why a value cannot be that of a setting, or NULL: for what comes from a file or the environment too. */
+const char *data_problem(const char *section, const char *key, const char *value);
 /* The exit code for an ERR_ code. */
 int data_exit(int rv);
 /* "livetea COMMAND: sentence" on err. Returns `code`. */

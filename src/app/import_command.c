@@ -244,7 +244,13 @@ static int run_import(const struct cli *cli, int argc, char *const *argv)
     char name[NODE_NAME_MAX + 1];
     int code = data_options_read(cli, &import_command, true, argc, argv, &options);
     if (code != 0) return code;
-    if (options.node_name == NULL) options.node_name = cli_environment(cli, "LIVETEA_NODE_NAME");
+    const char *said = cli_environment(cli, "LIVETEA_NODE_NAME");
+    if (options.node_name == NULL && said != NULL) {
+        const char *problem = data_problem("node", "name", said);
+        if (problem != NULL)
+            return cli_usage_error(cli, "import", "LIVETEA_NODE_NAME '%s': %s", said, problem);
+        options.node_name = said;
+    }
     if (options.node_name == NULL && config_host_name(name)) options.node_name = name;
     if (options.node_name == NULL)
         return cli_usage_error(cli, "import",

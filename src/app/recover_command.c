@@ -148,6 +148,9 @@ static void tell(const struct recover *recover)
             "majority of the old one is lost for good: should old members come back, they must "
             "never be started again.\n",
             recover->dir.path, recover->dir.node);
+    if (recover->dir.state == DATA_DIR_REMOVED)
+        fprintf(out, "It was REMOVED from that cluster, which had gone on without it: what was "
+                     "sent since is not here.\n");
     fprintf(out, "Events here: %s", progress_grouped(count, recover->meta.number));
     if (text.len > 0) fprintf(out, ", the last of %.*s", (int)text.len, text.at);
     fprintf(out, ".\n");
@@ -262,6 +265,13 @@ static int recover_dir(struct recover *recover, bool yes)
     const struct cli *cli = recover->cli;
     if (recover->dir.state == DATA_DIR_ALONE) {
         fprintf(cli->err, "livetea recover: %s is the start of a new cluster already.\n",
+                recover->dir.path);
+        return CLI_REFUSED;
+    }
+    if (recover->dir.state == DATA_DIR_JOINING) {
+        fprintf(cli->err,
+                "livetea recover: %s is of a node that was never let into a cluster: there is "
+                "nothing in it.\n",
                 recover->dir.path);
         return CLI_REFUSED;
     }

@@ -48,7 +48,11 @@ static int read_head(struct restore *restore)
     if (len == 0) goto fail;
     rv = read_bytes(restore, bytes + got, len - got, &more);
     if (rv != 0) return rv;
-    if (backup_head_decode(&restore->head, slice_make(bytes, got + more), &why) == 0) return 0;
+    if (backup_head_decode(&restore->head, slice_make(bytes, got + more), &why) != 0) goto fail;
+    if (data_problem("node", "name", restore->head.node) == NULL &&
+        data_problem("cluster", "name", restore->head.cluster_name) == NULL)
+        return 0;
+    errmsg_set(&why, "it is no backup of Live Tea: no node or no cluster can have that name");
 
 fail:
     errmsg_set(&restore->errmsg, "%s: %s", restore->name, why.text);

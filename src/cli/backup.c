@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -181,22 +182,50 @@ static int sync_directory(const char *path)
     return rv;
 }
 
-static int open_file(struct copy *copy)
+/* Renaming would put a file in the place of whatever is there: of a device, or of a link to one. */
+static int check_place(const struct copy *copy)
 {
     struct stat about;
+    struct errmsg why;
+    if (lstat(copy->path, &about) != 0) return 0; /* the file beside it will tell what is wrong */
+    if (!S_ISREG(about.st_mode))
+        errmsg_set(&why, "%s is no regular file, and is not replaced", copy->path);
+    else if (!copy->force)
+        errmsg_set(&why, "%s is there already; --force replaces it", copy->path);
+    else
+        return 0;
+    return fail(copy, CLI_REFUSED, why.text);
+}
+
+/* Of two that write to the same FILE at once the second gives up. The lock goes with the file; it is held
+ * until that has its name, and one that got it after that holds a file which is called otherwise. */
+static bool lock_partial(const struct copy *copy, int fd)
+{
+    struct stat ours, named;
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &ours) == 0 &&
+           lstat(copy->partial, &named) == 0 && ours.st_ino == named.st_ino &&
+           ours.st_dev == named.st_dev;
+}
+
+static int open_file(struct copy *copy)
+{
     int len = snprintf(copy->partial, sizeof copy->partial, "%s.partial", copy->path);
     if (len < 0 || (size_t)len >= sizeof copy->partial)
         return cli_usage_error(copy->admin.cli, "backup", "the path is too long");
-    if (!copy->force && lstat(copy->path, &about) == 0) {
+    int code = check_place(copy);
+    if (code != 0) return code;
+    int fd = open(copy->partial, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) return fail_file(copy, copy->partial);
+    if (!lock_partial(copy, fd)) {
         struct errmsg why;
-        errmsg_set(&why, "%s is there already; --force replaces it", copy->path);
+        errmsg_set(&why, "%s is being written by another backup", copy->partial);
+        close(fd);
         return fail(copy, CLI_REFUSED, why.text);
     }
-    int fd = open(copy->partial, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    copy->file = fd < 0 ? NULL : fdopen(fd, "wb");
+    copy->file = ftruncate(fd, 0) == 0 ? fdopen(fd, "wb") : NULL;
     if (copy->file != NULL) return 0;
-    int code = fail_file(copy, copy->partial);
-    if (fd >= 0) close(fd);
+    code = fail_file(copy, copy->partial);
+    close(fd);
     return code;
 }
 
@@ -204,10 +233,10 @@ static int close_file(struct copy *copy, int code)
 {
     if (code == 0 && (fflush(copy->file) != 0 || fsync(fileno(copy->file)) != 0))
         code = fail_file(copy, copy->partial);
-    if (fclose(copy->file) != 0 && code == 0) code = fail_file(copy, copy->partial);
     if (code == 0 && (rename(copy->partial, copy->path) != 0 || sync_directory(copy->path) != 0))
         code = fail_file(copy, copy->path);
     if (code != 0) unlink(copy->partial);
+    fclose(copy->file); /* all of it is on the disk, or it counts for nothing; lets the lock go */
     return code;
 }
 
