@@ -171,10 +171,22 @@ static void look_at_unsettled(struct node *node, uint64_t now_ms)
               (uint64_t)index, (uint64_t)node->raft.commit_index);
 }
 
+/* A node that was let in may have an empty log, but not a second time: written down while it has no vote
+ * yet, so that one whose log is lost is not taken for one that is still to begin. */
+static void note_begun(struct node *node)
+{
+    struct data_dir *dir = node->options.dir;
+    struct errmsg errmsg;
+    if (dir->joined == 0 || dir->has_begun || node->raft.last_stored == 0) return;
+    dir->has_begun = true;
+    if (data_dir_mark(dir, dir->state, &errmsg) != 0) node_fatal(node, 1, errmsg.text);
+}
+
 void node_sync_members(struct node *node, uint64_t now_ms)
 {
     const struct raft *raft = &node->raft;
     if (!node->raft_is_open) return;
+    note_begun(node);
     link_to_members(node, now_ms);
     look_at_committed(node);
     look_at_unsettled(node, now_ms);

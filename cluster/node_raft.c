@@ -345,13 +345,14 @@ static void open_raft(struct node *node, const char *path)
 
 /* A log that is shorter than what it had acknowledged must not vote: that could lose what others
  * count on. The store remembers how far the log was (raft_durable). One that was let in later begins
- * with an empty log; a founder's never is. */
+ * with an empty log, once (node_members.c notes it); a founder's never is. */
 static void check_log(struct node *node)
 {
     char sentence[512];
     const struct data_dir *dir = node->options.dir;
     uint64_t last = raft_last_index(&node->raft), mark = node->options.meta.raft_durable;
-    if ((last > 0 || dir->joined > 0) && last >= mark) return;
+    bool may_be_empty = dir->joined > 0 && !dir->has_begun;
+    if ((last > 0 || may_be_empty) && last >= mark) return;
     snprintf(sentence, sizeof sentence,
              "the raft log in %s/raft ends at entry %" PRIu64 " but had acknowledged %" PRIu64
              ": this node has forgotten its promises and must not vote. Bring the directory back "

@@ -256,6 +256,7 @@ static int make_alone(struct recover *recover, char aside[PATH_SIZE])
     memcpy(recover->dir.cluster, cluster, sizeof cluster);
     recover->dir.raft_id = peer_id(recover->dir.node);
     recover->dir.joined = 0;
+    recover->dir.has_begun = false;
     return data_dir_mark(&recover->dir, DATA_DIR_ALONE, &recover->errmsg);
 }
 

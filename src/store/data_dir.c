@@ -64,7 +64,8 @@ enum {
     SEEN_CLUSTER = 8,
     SEEN_STATE = 16,
     SEEN_JOINED = 32,
-    SEEN_NEEDED = 31 /* all but the last */
+    SEEN_BEGUN = 64,
+    SEEN_NEEDED = 31 /* all but the last two */
 };
 
 /* One line; the bit of its key, or 0 when it is not as it must be. Keys that a later release of
@@ -80,6 +81,10 @@ static unsigned parse_line(struct slice line, struct data_dir *dir, uint64_t *fo
     if (slice_is(key, "cluster")) return slice_to_bytes(value, dir->cluster, 16) ? SEEN_CLUSTER : 0;
     if (slice_is(key, "state")) return parse_state(value, &dir->state) ? SEEN_STATE : 0;
     if (slice_is(key, "joined")) return slice_to_u64(value, &dir->joined) ? SEEN_JOINED : 0;
+    if (slice_is(key, "begun")) {
+        dir->has_begun = slice_is(value, "1");
+        return dir->has_begun ? SEEN_BEGUN : 0;
+    }
     *known = false;
     return 0;
 }
@@ -221,6 +226,7 @@ int data_dir_mark(struct data_dir *dir, enum data_dir_state state, struct errmsg
     buf_add_hex(&text, dir->cluster, sizeof dir->cluster);
     buf_printf(&text, "\nstate %s\n", state_words[state]);
     if (dir->joined != 0) buf_printf(&text, "joined %" PRIu64 "\n", dir->joined);
+    if (dir->has_begun) buf_add(&text, slice_of("begun 1\n"));
     assert(!text.overflowed);
 
     data_dir_path(dir, "VERSION", path, sizeof path);

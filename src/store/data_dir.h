@@ -3,7 +3,7 @@
  *   LOCK      an flock for as long as a process uses the directory
  *   VERSION   text, one "key value" a line: format, node, id (raft's, hex), cluster (hex),
  *             state (forming | formed | joining | alone | removed), joined (a raft index; may be
- *             absent); written to a new file, synced, renamed
+ *             absent), begun (1; may be absent); written to a new file, synced, renamed
  *   secret    a lone node's, 0600, made by it
  *   raft/     the log, libraft's
  *   history/  the event store
@@ -12,6 +12,8 @@
  * start; later only the node marks it, when it forms or joins a cluster and when it leaves one.
  */
 #pragma once
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "base/limits.h"
 
@@ -35,6 +37,7 @@ struct data_dir {
     uint64_t raft_id;
     uint8_t cluster[16];
     uint64_t joined; /* index of the configuration that admitted it; 0 for a founder */
+    bool has_begun;  /* of one that was admitted: something of the log has been durable here */
 };
 
 /* Makes the directory if absent, locks it, reads VERSION. `node` is the name it must belong to;

@@ -228,6 +228,24 @@ describe('a stand-by', () => {
   });
 });
 
+describe('a node that was let in', () => {
+  test('does not begin a second time with an empty log: it has forgotten its votes', limit, async () => {
+    const cluster = await Cluster.start({ nodes: 1, options });
+    try {
+      const second = await cluster.startNode();
+      await admit(cluster, second);
+      await second.kill();
+      for (const name of ['raft', 'history']) fs.rmSync(`${second.dataDir}/${name}`, { recursive: true });
+      second.start();
+      assert.equal(await second.end(), 3, second.logTail());
+      assert.match(second.log(), /must not vote/);
+      assert.match(second.log(), /livetea members remove tea-2/);
+    } finally {
+      await cluster.down();
+    }
+  });
+});
+
 describe('a lone node that others have joined', () => {
   test('begins another cluster when its directory is lost: it is no member of the old one', limit, async () => {
     const clusterOf = node => /^cluster ([0-9a-f]{32})$/m.exec(fs.readFileSync(`${node.dataDir}/VERSION`, 'utf8'))[1];

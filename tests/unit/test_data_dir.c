@@ -68,6 +68,7 @@ static void marks_are_found_again(void **state)
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         struct data_dir again;
         dir.joined = i * UINT64_C(5000000000);
+        dir.has_begun = i % 2 == 1;
         assert_int_equal(data_dir_mark(&dir, steps[i], &errmsg), 0);
         data_dir_close(&dir);
         assert_int_equal(data_dir_open(&again, path, "tea-1", &errmsg), 0);
@@ -75,6 +76,7 @@ static void marks_are_found_again(void **state)
         assert_int_equal(again.raft_id, 0x0123456789abcdefu);
         assert_memory_equal(again.cluster, dir.cluster, 16);
         assert_int_equal(again.joined, dir.joined);
+        assert_int_equal(again.has_begun, dir.has_begun);
         dir = again;
     }
     data_dir_close(&dir);
@@ -137,6 +139,7 @@ static void a_version_that_is_none_is_refused(void **state)
         ("format 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state maybe\n"),
         ("format 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state empty\n"),
         ("format 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state formed\njoined x\n"),
+        ("format 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state formed\nbegun 2\n"),
         ("format 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "joined 7\n"),
         ("format 1\nformat 1\nnode tea-1\nid 0000000000000001\n" CLUSTER "state formed\n")};
     struct data_dir dir;
