@@ -18,7 +18,7 @@ const history = count('HISTORY', 150_000, 1_000_000); // before the first start;
 const events = count('EVENTS', 20_000, 1_000_000);
 const kills = count('KILLS', 3, 20);
 const options = ['--chat-rate', '0', '--store-keep-log', '64', '--http-max-per-address', '0'];
-const limit = { timeout: deadline(isLong ? 3_600_000 : 180_000) };
+const limit = { timeout: deadline(isLong ? 3_600_000 : 180_000) + kills * deadline(20_000) };
 
 const lastOf = async (node, number) => (await node.events({ after: number - 1, upTo: number })).at(-1);
 
