@@ -7,7 +7,7 @@
 //   const { lost, twice } = await flood.audit(node);
 import http from 'node:http';
 import { randomBytes } from 'node:crypto';
-import { pause } from './wait.mjs';
+import { deadline, pause } from './wait.mjs';
 
 const retryMs = 20;
 
@@ -55,9 +55,9 @@ export class Flood {
     });
   }
 
-  async #one(k) {
+  async #one(k, isOver = () => false) {
     const command = this.command(k);
-    for (let attempt = k; ; attempt++) {
+    for (let attempt = k; !isOver(); attempt++) {
       const urls = this.urls();
       const { status, value } = urls.length ? await this.post(urls[attempt % urls.length], command) : { status: 0 };
       if (status === 201) {
@@ -69,22 +69,34 @@ export class Flood {
         return value.number;
       }
       this.again++;
+      this.lastAnswer = `${status} ${JSON.stringify(value)}`;
       if (status >= 400 && status < 500 && status !== 429) {
         this.problems.push(`${command.id}: ${status} ${JSON.stringify(value)}`);
         return null;
       }
       await pause(retryMs);
     }
+    return null;
   }
 
-  /* Sends `count` more and returns when all are accepted. */
-  async send(count) {
+  /* Sends `count` more and returns when all are accepted. Throws when nothing is for `silenceMs`. */
+  async send(count, silenceMs = 30_000) {
     const end = this.count + count;
+    let isOver = false;
     this.lastAt = performance.now();
     const worker = async () => {
-      while (this.count < end) await this.#one(this.count++);
+      while (this.count < end && !isOver) await this.#one(this.count++, () => isOver);
     };
-    await Promise.all(Array.from({ length: Math.min(this.width, count) }, worker));
+    const workers = Promise.all(Array.from({ length: Math.min(this.width, count) }, worker));
+    let timer;
+    const watch = new Promise((_, reject) => {
+      timer = setInterval(() => {
+        if (performance.now() - this.lastAt < deadline(silenceMs)) return;
+        isOver = true;
+        reject(new Error(`nothing was accepted for ${deadline(silenceMs)} ms; the last answer was ${this.lastAnswer}`));
+      }, 100);
+    });
+    await Promise.race([workers, watch]).finally(() => clearInterval(timer));
   }
 
   /* Sends `rate` a second until stop() is called, which returns when all are accepted. */
