@@ -137,6 +137,7 @@ void ask_judge(struct ask_answer *answer, const struct ask_question *question)
     bool is_new = is_none(question->cluster);
     if (!is_new && memcmp(question->cluster, answer->cluster, sizeof answer->cluster) != 0) {
         answer->verdict = ASK_FOREIGN;
+        answer->members_count = 0; /* they are no business of another cluster's node */
         return;
     }
     for (size_t i = 0; i < answer->members_count; i++) {

@@ -41,24 +41,18 @@ struct wishes {
 
 /* ---- who they are ---- */
 
-/* /status of a node, to be freed; NULL, with what is wrong said. */
-static struct json *ask_status(struct admin *admin, int *code)
+/* /status of a node, to be freed; NULL, with what is wrong. */
+static struct json *ask_status(struct admin *admin, struct errmsg *errmsg)
 {
     struct client_answer answer;
-    struct errmsg errmsg;
     struct json *status = NULL;
     struct client_request request = {
         .method = "GET", .path = slice_of("/status"), .deadline_ms = ASK_MS};
     client_answer_init(&answer);
-    *code = CLI_UNREACHABLE;
-    if (client_ask(&admin->client, &request, &answer, &errmsg) != 0) {
-        fprintf(admin->cli->err, "livetea %s: %s\n", admin->command, errmsg.text);
-    } else if (answer.status != 200 || json_parse(&status, buf_slice(&answer.body), NULL) != 0) {
-        fprintf(admin->cli->err, "livetea %s: %s answers /status with %d\n", admin->command,
-                answer.node, answer.status);
-    } else {
-        *code = CLI_DONE;
-    }
+    bool is_answered = client_ask(&admin->client, &request, &answer, errmsg) == 0;
+    if (is_answered &&
+        (answer.status != 200 || json_parse(&status, buf_slice(&answer.body), NULL) != 0))
+        errmsg_set(errmsg, "%s answers /status with %d", answer.node, answer.status);
     client_answer_close(&answer);
     return status;
 }
@@ -128,10 +122,14 @@ static int list(struct wishes *wishes)
 {
     struct admin *admin = &wishes->admin;
     struct buf out;
+    struct errmsg errmsg;
     int code = cli_client(admin->cli, admin->command, admin->nodes, &admin->client);
     if (code != 0) return code;
-    struct json *status = ask_status(admin, &code);
-    if (status == NULL) return code;
+    struct json *status = ask_status(admin, &errmsg);
+    if (status == NULL) {
+        fprintf(admin->cli->err, "livetea %s: %s\n", admin->command, errmsg.text);
+        return CLI_UNREACHABLE;
+    }
 
     struct table table;
     const struct json *members = json_get(status, "members");
@@ -216,21 +214,28 @@ static int64_t lacks(const struct json *status, struct slice name)
 static int promote_when_level(struct wishes *wishes, struct slice name, uint64_t deadline_ms)
 {
     struct admin *admin = &wishes->admin;
+    struct errmsg errmsg = {{0}};
+    bool was_silent = false;
     fprintf(admin->cli->err, "waiting until it has caught up\n");
     do {
         int code;
-        struct json *status = ask_status(admin, &code);
+        struct json *status = ask_status(admin, &errmsg);
         bool is_level = status != NULL && lacks(status, name) == 0;
+        if (status == NULL && !was_silent) /* it may come back: once is enough */
+            fprintf(admin->cli->err, "livetea members: %s: still waiting\n", errmsg.text);
+        was_silent = status == NULL;
         json_free(status);
         if (is_level) code = promote(admin, name, true);
         if (is_level && code != ADMIN_WAIT) return code;
         admin_rest(POLL_MS);
     } while (clock_ms() < deadline_ms);
     fprintf(admin->cli->err,
-            "livetea members: %.*s is a member without a vote; it has not caught up within "
-            "--timeout. Then: livetea members promote %.*s\n",
-            (int)name.len, name.at, (int)name.len, name.at);
-    return CLI_REFUSED;
+            "livetea members: %.*s is a member without a vote; %s within --timeout. Then: livetea "
+            "members promote %.*s\n",
+            (int)name.len, name.at,
+            was_silent ? "no node could be reached" : "it has not caught up", (int)name.len,
+            name.at);
+    return was_silent ? CLI_UNREACHABLE : CLI_REFUSED;
 }
 
 static int add(struct wishes *wishes, struct slice name, struct slice address)

@@ -142,6 +142,13 @@ describe('three nodes', () => {
     assert.match(again.err, /is there already/);
     assert.equal((await cluster.cli(['backup', file, '--force'])).code, 0);
     assert.ok(readBackup(file).number > head.number);
+    // What is no file is not replaced by one: a device, a link to one.
+    const link = path.join(cluster.dir, 'link');
+    fs.symlinkSync('/dev/null', link);
+    const onLink = await cluster.cli(['backup', link, '--force']);
+    assert.equal(onLink.code, 1);
+    assert.match(onLink.err, /no regular file/);
+    assert.equal(fs.readlinkSync(link), '/dev/null');
   });
 
   test('the secret is found as serve finds it, or it is said', async () => {

@@ -166,6 +166,12 @@ describe('a history in a file', () => {
     for (const args of [[], [file], [file, '--data-dir'], [file, 'more', '--data-dir', place('x')], [file, '--data-dir', place('x'), '--node-name', 'No Name!']]) {
       assert.equal((await run(['restore', ...args])).code, 2, args.join(' '));
     }
+    // A node's name goes into VERSION, so it is looked at wherever it comes from.
+    for (const name of ['x\nstate formed', 'n'.repeat(300)]) {
+      const answer = await run(['import', '-', '--data-dir', place('named')], { input: lines(events), env: { LIVETEA_NODE_NAME: name } });
+      assert.equal(answer.code, 2, answer.err);
+      nothingAt(place('named'));
+    }
   });
 
   test('a killed restore is no data directory, and the next one clears it away', limit, async () => {

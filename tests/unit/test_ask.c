@@ -171,6 +171,7 @@ static void the_verdict_follows_from_the_list_alone(void **state)
         ask_judge(&answer, &question);
         if (answer.verdict != table[i].verdict)
             fail_msg("%s: verdict %d", table[i].about, answer.verdict);
+        assert_int_equal(answer.members_count == 0, answer.verdict == ASK_FOREIGN);
         if (strstr(answer.sentence, table[i].words) == NULL)
             fail_msg("%s: \"%s\"", table[i].about, answer.sentence);
     }
