@@ -70,7 +70,7 @@ describe('a node that lacks its history', () => {
     damaged.start();
     lacking.start();
     assert.equal(await damaged.end(60_000), 3, damaged.logTail());
-    assert.match(damaged.log(), /event \d+ of the history in \S+ cannot be read/);
+    assert.match(damaged.log(), /the history in \S+ is damaged: an event behind \d+ cannot be read/);
     assert.match(damaged.log(), /livetea members remove tea-1.*cluster\.join.*livetea members add tea-1=\S+ --promote/);
     assert.equal((await lacking.status()).node.ready, false);
     assert.match(lacking.log(), /no events from this node for now +node=tea-1 .*its own events are damaged/);

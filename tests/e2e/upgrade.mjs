@@ -122,7 +122,7 @@ describe('what a later release has written is refused with exit 3', () => {
   test('an event store', limit, () => refuses(node => {
     const file = path.join(node.dataDir, 'history/data.mdb');
     assert.ok(patch(file, Buffer.concat([Buffer.from('format'), u32(1)]), Buffer.concat([Buffer.from('format'), u32(2)])) > 0);
-  }, /event store has format 2, this program knows up to 1/));
+  }, /event store has format 2, made by a newer Live Tea; this one reads up to 1/));
 
   /* Writes until there is a manifest, and changes that of the stopped node. */
   async function withManifest(node, cluster, alter) {
