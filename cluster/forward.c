@@ -274,6 +274,19 @@ static void duplicate(struct forward *forward, struct command_request *request)
            true);
 }
 
+/* The leader has the id for another message: applied, or only queued. An earlier copy of ours may be in the
+ * log all the same, and only what is applied decides. If nothing is yet, it comes, or the next try tells. */
+static void used(struct forward *forward, struct command_request *request)
+{
+    const struct window_entry *known = window_find(&forward->chat->window, &request->command.id);
+    if (known == NULL) return;
+    if (known->content == request->content) {
+        duplicate(forward, request);
+    } else {
+        refuse(forward, request, CHAT_ID_USED, 0);
+    }
+}
+
 void forward_refused(struct forward *forward, const struct command_id *id,
                      enum chat_refusal refusal, uint32_t wait_ms, bool was_retried)
 {
@@ -285,8 +298,12 @@ void forward_refused(struct forward *forward, const struct command_id *id,
     }
     bool is_retried = request->state == REQUEST_RETRIED;
     if (is_retried && !was_retried) return; /* of an earlier copy */
-    if (!is_retried || refusal == CHAT_ID_USED) {
+    if (!is_retried) {
         refuse(forward, request, refusal, wait_ms);
+        return;
+    }
+    if (refusal == CHAT_ID_USED) {
+        used(forward, request);
         return;
     }
     /* Full, or no leader any more: the time for the next try comes by itself. */

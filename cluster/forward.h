@@ -13,7 +13,9 @@
  *
  * Once a command may be in a log, the answer is never REFUSED on the word of a leader that judged
  * another copy of it: a refusal counts if it is for the copy that was sent last. A leader with other
- * limits may even then refuse what an earlier one let in: that is UNKNOWN.
+ * limits may even then refuse what an earlier one let in: that is UNKNOWN. And that the id is used for
+ * another message (id_used) counts when that message is applied here, for the leader may only have it
+ * in its queue.
  *
  * Requests with the id of one that waits join it and get its answer; with other content they are
  * refused (id_used). At most COMMANDS_WAITING_MAX wait, then CHAT_BUSY.

@@ -256,6 +256,31 @@ static void an_id_that_somebody_used_for_another_message_is_refused(void **state
     assert_refused(&mine, CHAT_ID_USED);
 }
 
+/* The first copy may be in an old leader's log. A new leader that has another message under the id in its
+ * queue says so, but has decided nothing. */
+static void that_an_id_is_used_counts_for_a_retry_only_once_it_is_applied(void **state)
+{
+    struct desk *desk = *state;
+    struct asked mine, theirs;
+    ask(desk, &mine, 1, "mine", 0);
+    forward_flush(desk->forward, true, 0);
+    forward_leader_changed(desk->forward);
+    forward_flush(desk->forward, true, 10);
+    forward_refused(desk->forward, &mine.request.command.id, CHAT_ID_USED, 0, true);
+    assert_int_equal(mine.answers, 0);
+    apply(desk, &mine); /* the first copy */
+    assert_answer(&mine, ANSWER_ACCEPTED);
+
+    ask(desk, &mine, 2, "mine", 0);
+    theirs = mine;
+    theirs.request.command.text = slice_of("theirs");
+    forward_flush(desk->forward, true, 0);
+    forward_leader_changed(desk->forward);
+    forward_flush(desk->forward, true, 10);
+    apply(desk, &theirs);
+    assert_refused(&mine, CHAT_ID_USED);
+}
+
 static void what_our_own_queue_gives_back_unsent_is_new_again(void **state)
 {
     struct desk *desk = *state;
@@ -424,6 +449,7 @@ int main(void)
         TEST(a_second_time_is_a_duplicate_with_the_first_number),
         TEST(a_duplicate_that_is_not_applied_here_yet_waits_for_it),
         TEST(an_id_that_somebody_used_for_another_message_is_refused),
+        TEST(that_an_id_is_used_counts_for_a_retry_only_once_it_is_applied),
         TEST(what_our_own_queue_gives_back_unsent_is_new_again),
         TEST(too_many_are_busy),
         cmocka_unit_test(a_barrier_is_passed_when_the_leaders_index_is_applied_here),
