@@ -288,6 +288,14 @@ static void on_ws_text(void *owner, struct slice text)
     if (conn->state == CONN_WEBSOCKET) handler->on_message(handler->owner, conn, text);
 }
 
+static void on_ws_binary(void *owner, struct slice bytes)
+{
+    struct conn *conn = owner;
+    const struct conn_handler *handler = &conn->server->handler;
+
+    if (conn->state == CONN_WEBSOCKET) handler->on_binary(handler->owner, conn, bytes);
+}
+
 static void on_ws_ping(void *owner, struct slice payload)
 {
     struct conn *conn = owner;
@@ -296,7 +304,13 @@ static void on_ws_ping(void *owner, struct slice payload)
     conn_queue(conn, ws_pong_frame(payload), true);
 }
 
-const struct ws_handler conn_ws_handler = {.on_text = on_ws_text, .on_ping = on_ws_ping};
+struct ws_pool *conn_ws_pool_new(bool takes_binary, size_t message_max)
+{
+    return ws_pool_new(&(struct ws_handler){.on_text = on_ws_text,
+                                            .on_binary = takes_binary ? on_ws_binary : NULL,
+                                            .on_ping = on_ws_ping},
+                       message_max);
+}
 
 static void conn_take_frames(struct conn *conn, struct slice bytes)
 {

@@ -60,6 +60,8 @@ struct conn_handler { /* all are called in the loop of the thread, as its caller
     int (*on_upgrade)(void *owner, struct conn *conn, const struct http_request *request);
     /* A whole text message of valid UTF-8. */
     void (*on_message)(void *owner, struct conn *conn, struct slice text);
+    /* A whole binary message. NULL, as for our own pages: such a frame is refused with 1003. */
+    void (*on_binary)(void *owner, struct conn *conn, struct slice bytes);
     /* Once for each connection that was handed to on_request (and not answered yet) or accepted by
      * on_upgrade; the connection must not be used afterwards. */
     void (*on_closed)(void *owner, struct conn *conn, enum conn_end end);
@@ -70,6 +72,7 @@ struct conn_limits {
     uint32_t per_address_max; /* WebSockets of one address, of this thread; twice as many
                                    * connections; 0 = off */
     size_t out_max;           /* bytes; CONN_OUT_MAX unless set */
+    size_t message_max;       /* bytes in one message; WS_MESSAGE_MAX unless set */
     bool behind_proxy;        /* believe the last element of X-Forwarded-For */
 };
 

@@ -298,7 +298,9 @@ struct conn_server *conn_server_new(const struct conn_server_options *options)
     buf_init(&server->every, HTTP_HEAD_MAX);
     buf_add(&server->every, options->every);
     buf_init(&server->scratch, 2 * HTTP_HEAD_MAX);
-    server->ws_pool = ws_pool_new(&conn_ws_handler);
+    if (server->limits.message_max == 0) server->limits.message_max = WS_MESSAGE_MAX;
+    server->ws_pool =
+        conn_ws_pool_new(server->handler.on_binary != NULL, server->limits.message_max);
     server->ping = ws_ping_frame();
     wheel_init(&server->wheel, uv_now(options->loop));
 

@@ -108,7 +108,8 @@ void conn_linger(struct conn *conn, enum conn_end end);
 /* Queues a close frame, behind all that is queued or, for CONN_END_SLOW, behind what was begun. */
 void conn_say_close(struct conn *conn, int code, enum conn_end end);
 int conn_start_reading(struct conn *conn);
-extern const struct ws_handler conn_ws_handler; /* for the server's pool */
+/* The pool for a server whose owner takes binary messages, or not. */
+struct ws_pool *conn_ws_pool_new(bool takes_binary, size_t message_max);
 void conn_leave_dirty(struct conn *conn);
 
 /* ---- conn_http.c ---- */

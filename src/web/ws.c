@@ -24,7 +24,7 @@ struct ws_reader {
     uint64_t fed;       /* bytes given to it since it was borrowed */
     uint64_t framed;    /* of these, in whole frames */
     uint64_t frame_size;
-    struct buf message;    /* the text message that is coming in */
+    struct buf message;    /* that is coming in */
     bool is_open;          /* a message has begun and not ended */
     bool is_data;          /* the frame that is coming in is a data frame */
     bool is_closed;        /* a close frame came */
@@ -36,6 +36,7 @@ struct ws_reader {
 
 struct ws_pool {
     struct ws_handler handler;
+    size_t message_max;
     struct ws_reader *free;
     unsigned free_count;
     uint32_t second;
@@ -188,9 +189,9 @@ static void on_frame_start(wslay_event_context_ptr context,
         return;
     }
     reader->is_open = true;
-    if (frame->opcode == WSLAY_BINARY_FRAME) {
+    if (frame->opcode == WSLAY_BINARY_FRAME && reader->pool->handler.on_binary == NULL) {
         reader_fail(reader, WS_UNSUPPORTED);
-    } else if (len > WS_MESSAGE_MAX - reader->message.len) {
+    } else if (len > reader->pool->message_max - reader->message.len) {
         reader_fail(reader, WS_TOO_LARGE);
     }
 }
@@ -241,9 +242,11 @@ static void on_message(wslay_event_context_ptr context,
         on_close(reader, message);
     } else if (message->opcode == WSLAY_PING) {
         handler->on_ping(reader->owner, slice_make(message->msg, message->msg_length));
-    } else if (message->opcode == WSLAY_TEXT_FRAME) {
+    } else if (message->opcode == WSLAY_TEXT_FRAME || message->opcode == WSLAY_BINARY_FRAME) {
+        bool is_text = message->opcode == WSLAY_TEXT_FRAME;
         reader->is_open = false;
-        handler->on_text(reader->owner, buf_slice(&reader->message));
+        (is_text ? handler->on_text : handler->on_binary)(reader->owner,
+                                                          buf_slice(&reader->message));
         buf_reset(&reader->message);
     }
 }
@@ -261,10 +264,10 @@ static struct ws_reader *reader_new(struct ws_pool *pool)
     struct ws_reader *reader = mem_new(sizeof *reader);
 
     reader->pool = pool;
-    buf_init(&reader->message, WS_MESSAGE_MAX);
+    buf_init(&reader->message, pool->message_max);
     int rv = wslay_event_context_server_init(&reader->context, &callbacks, reader);
     assert(rv == 0); /* it fails for want of memory alone */
-    wslay_event_config_set_max_recv_msg_length(reader->context, WS_MESSAGE_MAX);
+    wslay_event_config_set_max_recv_msg_length(reader->context, pool->message_max);
     wslay_event_config_set_no_buffering(reader->context, 1);
     return reader;
 }
@@ -300,11 +303,12 @@ static void pool_give_back(struct ws_pool *pool, struct ws_reader *reader)
     pool->free_count++;
 }
 
-struct ws_pool *ws_pool_new(const struct ws_handler *handler)
+struct ws_pool *ws_pool_new(const struct ws_handler *handler, size_t message_max)
 {
     struct ws_pool *pool = mem_new(sizeof *pool);
 
     pool->handler = *handler;
+    pool->message_max = message_max;
     return pool;
 }
 

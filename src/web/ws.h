@@ -48,6 +48,8 @@ struct shared *ws_pong_frame(struct slice payload);
 struct ws_handler {
     /* A whole message of valid UTF-8, good until the return. */
     void (*on_text)(void *owner, struct slice text);
+    /* A whole binary message. NULL: none is taken, its first frame ends with WS_UNSUPPORTED. */
+    void (*on_binary)(void *owner, struct slice bytes);
     void (*on_ping)(void *owner, struct slice payload);
 };
 
@@ -59,7 +61,8 @@ struct ws_stream { /* of one connection; all zero at first */
     uint32_t second, controls; /* control frames in this second */
 };
 
-struct ws_pool *ws_pool_new(const struct ws_handler *handler);
+/* `message_max`: bytes in one message, WS_MESSAGE_MAX for browsers. */
+struct ws_pool *ws_pool_new(const struct ws_handler *handler, size_t message_max);
 /* All readers must be back. */
 void ws_pool_free(struct ws_pool *pool);
 

@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1) return 0;
     struct ws_pool *pool =
-        ws_pool_new(&(struct ws_handler){.on_text = on_text, .on_ping = on_ping});
+        ws_pool_new(&(struct ws_handler){.on_text = on_text, .on_ping = on_ping}, WS_MESSAGE_MAX);
     struct ws_stream stream = {0};
     size_t step = data[0] == 0 ? size : data[0];
     for (struct slice bytes = slice_make(data + 1, size - 1); bytes.len > 0;

@@ -36,7 +36,8 @@ static void on_ping(void *owner, struct slice payload)
 static void listener_init(struct listener *listener)
 {
     *listener = (struct listener){
-        .pool = ws_pool_new(&(struct ws_handler){.on_text = on_text, .on_ping = on_ping})};
+        .pool = ws_pool_new(&(struct ws_handler){.on_text = on_text, .on_ping = on_ping},
+                            WS_MESSAGE_MAX)};
     buf_init(&listener->heard, 1 << 20);
 }
 
@@ -233,6 +234,47 @@ static void a_message_may_be_as_large_as_the_limit_and_no_larger(void **state)
     listener_close(&listener);
 }
 
+static void on_binary(void *owner, struct slice bytes)
+{
+    struct listener *listener = owner;
+    buf_add(&listener->heard, bytes);
+    buf_add_char(&listener->heard, '#');
+}
+
+static void who_wants_binary_messages_and_larger_ones_gets_them(void **state)
+{
+    struct listener listener;
+    struct buf bytes;
+    struct buf text;
+
+    (void)state;
+    listener_init(&listener);
+    ws_pool_free(listener.pool);
+    listener.pool = ws_pool_new(
+        &(struct ws_handler){.on_text = on_text, .on_binary = on_binary, .on_ping = on_ping},
+        WS_MESSAGE_MAX + 1);
+    buf_init(&bytes, 1 << 20);
+    buf_init(&text, WS_MESSAGE_MAX + 2);
+    add_frame(&bytes, BINARY, slice_of("\xff"));
+    add_frame(&bytes, FIN | CONTINUED, slice_of("\xfe"));
+    add_frame(&bytes, FIN | TEXT, slice_of("tea"));
+    assert_int_equal(feed(&listener, buf_slice(&bytes), 3), WS_OPEN);
+    assert_true(slice_is(buf_slice(&listener.heard), "\xff\xfe#tea|"));
+
+    memset(buf_extend(&text, WS_MESSAGE_MAX + 1), 'a', WS_MESSAGE_MAX + 1);
+    buf_reset(&bytes);
+    add_frame(&bytes, FIN | BINARY, buf_slice(&text));
+    assert_int_equal(feed(&listener, buf_slice(&bytes), 5000), WS_OPEN);
+    buf_add_char(&text, 'a');
+    buf_reset(&bytes);
+    add_frame(&bytes, FIN | BINARY, buf_slice(&text));
+    assert_int_equal(feed(&listener, buf_slice(&bytes), 5000), WS_FAILED);
+    assert_int_equal(listener.code, WS_TOO_LARGE);
+    buf_close(&text);
+    buf_close(&bytes);
+    listener_close(&listener);
+}
+
 static void empty_fragments_without_end_cost_nothing(void **state)
 {
     struct listener listener;
@@ -337,6 +379,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_ends_with_its_code),
         cmocka_unit_test(a_close_is_answered_in_kind_but_never_with_1000),
         cmocka_unit_test(a_message_may_be_as_large_as_the_limit_and_no_larger),
+        cmocka_unit_test(who_wants_binary_messages_and_larger_ones_gets_them),
         cmocka_unit_test(empty_fragments_without_end_cost_nothing),
         cmocka_unit_test(too_many_control_frames_in_a_second_end_it),
         cmocka_unit_test(our_frames_have_the_shortest_head),
