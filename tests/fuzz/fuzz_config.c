@@ -1,0 +1,84 @@
+/* A settings file with anything in it: either a whole configuration comes of it, or lines that say what is
+ * wrong, each one whole and without a byte that a terminal would take for an order.
+ */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "app/config.h"
+#include "base/text.h"
+#include "fuzz.h"
+
+enum { LINES_MAX_BYTES = 4 * 1024 * 1024 };
+
+static char folder[] = "/tmp/livetea-fuzz-XXXXXX";
+static char file[sizeof folder + 16], secret[sizeof folder + 16];
+static char state_line[sizeof folder + 32], secret_line[sizeof folder + 32];
+
+static void remove_folder(void)
+{
+    unlink(file);
+    unlink(secret);
+    rmdir(folder);
+}
+
+static void write_file(const char *path, const void *bytes, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FUZZ_HOLDS(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
+    close(fd);
+}
+
+static void make_folder(void)
+{
+    static const char line[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
+    FUZZ_HOLDS(mkdtemp(folder) != NULL);
+    snprintf(file, sizeof file, "%s/tea.conf", folder);
+    snprintf(secret, sizeof secret, "%s/secret", folder);
+    snprintf(state_line, sizeof state_line, "STATE_DIRECTORY=%s/data", folder);
+    snprintf(secret_line, sizeof secret_line, "CREDENTIALS_DIRECTORY=%s", folder);
+    atexit(remove_folder);
+    write_file(secret, line, sizeof line - 1);
+}
+
+static void check_lines(const struct buf *lines)
+{
+    struct slice rest = buf_slice(lines);
+    FUZZ_HOLDS(!lines->overflowed);
+    FUZZ_HOLDS(rest.len == 0 || rest.at[rest.len - 1] == '\n');
+    while (rest.len > 0) {
+        struct slice line = slice_cut(&rest, '\n');
+        for (size_t i = 0; i < line.len; i++)
+            FUZZ_HOLDS((unsigned char)line.at[i] >= ' ' && line.at[i] != 0x7f);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static char option[] = "-c", name[] = "--node-name", value[] = "tea-1";
+    static struct config config;
+    char *arguments[] = {option, file, name, value};
+    char *environment[] = {state_line, secret_line, NULL};
+    struct buf errors, warnings, shown;
+
+    if (file[0] == '\0') make_folder();
+    write_file(file, data, size);
+    buf_init(&errors, LINES_MAX_BYTES);
+    buf_init(&warnings, LINES_MAX_BYTES);
+    int rv = config_load(
+        &config, &(struct config_input){.argc = 4, .argv = arguments, .environment = environment},
+        &errors, &warnings);
+    FUZZ_HOLDS((rv == 0) == (errors.len == 0));
+    check_lines(&errors);
+    check_lines(&warnings);
+    if (rv == 0) {
+        FUZZ_HOLDS(config.cluster.heartbeat_ms > 0 && config.http.threads > 0);
+        FUZZ_HOLDS(config.cluster.peers_count <= PEERS_MAX);
+        buf_init(&shown, LINES_MAX_BYTES);
+        config_show(&shown, &config);
+        check_lines(&shown);
+        buf_close(&shown);
+    }
+    buf_close(&errors);
+    buf_close(&warnings);
+    return 0;
+}

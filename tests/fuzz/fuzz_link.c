@@ -1,0 +1,185 @@
+/* The cluster's port, through a real socket. Byte 0:
+ *
+ *   'p'  what a stranger sends: whatever it is, nobody gets a link for it
+ *   'k'  so, but begun with a right hello; the rest stands where the proof is due
+ *   'f'  what somebody sends who knows the secret: byte 1 is the size of a piece, the rest are frames,
+ *        and each that arrives is as long as its head said
+ *
+ * The stranger sends, ends its half, and waits for the end of the other one.
+ */
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/crypto.h"
+#include "base/limits.h"
+#include "base/little_endian.h"
+#include "base/log.h"
+#include "cluster/rpc.h"
+#include "fuzz.h"
+
+enum { HELLO_SIZE = 384, CHALLENGE_SIZE = 64, PROOF_SIZE = 32, WANTED_MAX = 256 };
+
+static const char secret[] = "a shared secret of thirty-two bytes";
+
+static struct {
+    uv_loop_t loop;
+    struct transport *transport;
+    struct rpc *rpc;
+    unsigned links, frames;
+    bool is_open;
+} port;
+
+static bool is_member(void *owner, uint64_t id)
+{
+    (void)owner;
+    return id == 2;
+}
+
+static void on_link(void *owner, uint64_t id, uv_stream_t *stream)
+{
+    (void)owner;
+    port.links++;
+    rpc_accept(port.rpc, id, stream);
+}
+
+static int on_frame(void *owner, const struct rpc_frame *frame)
+{
+    uint8_t sum = 0;
+    (void)owner;
+    port.frames++;
+    FUZZ_HOLDS(frame->peer == 2 && frame->body.len <= RPC_FRAME_MAX);
+    for (size_t i = 0; i < frame->body.len; i++)
+        sum = (uint8_t)(sum + (uint8_t)frame->body.at[i]);
+    return frame->type == 0xff && sum % 2 == 1 ? ERR_FORMAT : 0; /* some are not to our liking */
+}
+
+static void on_link_state(void *owner, uint64_t peer)
+{
+    (void)owner;
+    (void)peer;
+}
+
+static void open_port(void)
+{
+    struct errmsg errmsg;
+    static const struct log_options quiet = {.level = LOG_ERROR};
+    (void)signal(SIGPIPE, SIG_IGN);
+    log_open(&quiet);
+    uv_loop_init(&port.loop);
+    struct transport_options options = {.loop = &port.loop,
+                                        .listen = "127.0.0.1:0",
+                                        .self = "n1=127.0.0.1:1",
+                                        .id = 1,
+                                        .secret = slice_of(secret),
+                                        .is_member = is_member,
+                                        .on_link = on_link};
+    memset(options.cluster, 7, sizeof options.cluster);
+    FUZZ_HOLDS(transport_open(&port.transport, &options, &errmsg) == 0);
+    port.rpc = rpc_new(&port.loop, port.transport,
+                       &(struct rpc_handler){.on_frame = on_frame, .on_link = on_link_state});
+    /* Who dials it gets no answer: nobody listens there. */
+    rpc_add_peer(port.rpc, 2, "n2=127.0.0.1:1");
+    port.is_open = true;
+}
+
+static int call(void)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)transport_port(port.transport)),
+                             .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    FUZZ_HOLDS(fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof to) == 0);
+    return fd;
+}
+
+static void say(int fd, struct slice bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t count = send(fd, bytes.at, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (count > 0) bytes = slice_skip(bytes, (size_t)count);
+        if (count < 0 && errno != EAGAIN) return; /* it has enough of us */
+        uv_run(&port.loop, UV_RUN_NOWAIT);
+    }
+}
+
+/* Until `wanted` bytes are there or the other side ends; returns how many came. */
+static size_t hear(int fd, char *out, size_t wanted)
+{
+    size_t got = 0;
+    while (got < wanted) {
+        ssize_t count = recv(fd, out + got, wanted - got, MSG_DONTWAIT);
+        if (count > 0) got += (size_t)count;
+        if (count == 0 || (count < 0 && errno != EAGAIN)) break;
+        if (count < 0) uv_run(&port.loop, UV_RUN_ONCE);
+    }
+    return got;
+}
+
+static void fill_hello(uint8_t hello[HELLO_SIZE])
+{
+    memset(hello, 0, HELLO_SIZE);
+    memcpy(hello, "LVTEAC01", 8);
+    hello[8] = LINK_RPC;
+    memset(hello + 16, 7, 16);
+    little_store(hello + 32, 2, 8);
+    little_store(hello + 40, 1, 8);
+    memcpy(hello + 80, "n2=127.0.0.1:1", 14);
+}
+
+static void prove_ourselves(int fd)
+{
+    uint8_t hello[HELLO_SIZE], proof[PROOF_SIZE];
+    char challenge[CHALLENGE_SIZE];
+    unsigned links = port.links;
+    fill_hello(hello);
+    say(fd, slice_make(hello, HELLO_SIZE));
+    FUZZ_HOLDS(hear(fd, challenge, sizeof challenge) == sizeof challenge);
+    struct slice parts[] = {slice_of("cli"), slice_make(hello, HELLO_SIZE),
+                            slice_make(challenge, CHALLENGE_SIZE)};
+    crypto_hmac(proof, slice_of(secret), parts, 3);
+    say(fd, slice_make(proof, PROOF_SIZE));
+    while (port.links == links)
+        uv_run(&port.loop, UV_RUN_ONCE);
+}
+
+/* Ends our half; the other side has seen all we sent when it ends its own. */
+static void leave(int fd)
+{
+    char rest[WANTED_MAX];
+    shutdown(fd, SHUT_WR);
+    hear(fd, rest, sizeof rest);
+    close(fd);
+}
+
+static void as_member(int fd, struct slice bytes)
+{
+    if (bytes.len < 1) return;
+    size_t step = bytes.at[0] == 0 ? SIZE_MAX : (unsigned char)bytes.at[0];
+    prove_ourselves(fd);
+    for (bytes = slice_skip(bytes, 1); bytes.len > 0; bytes = slice_skip(bytes, step)) {
+        say(fd, slice_first(bytes, step));
+        uv_run(&port.loop, UV_RUN_NOWAIT);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint8_t hello[HELLO_SIZE];
+    if (size < 1) return 0;
+    if (!port.is_open) open_port();
+    struct slice rest = slice_make(data + 1, size - 1);
+    unsigned links = port.links;
+    int fd = call();
+    if (data[0] == 'k') {
+        fill_hello(hello);
+        say(fd, slice_make(hello, HELLO_SIZE));
+    }
+    if (data[0] == 'f')
+        as_member(fd, rest);
+    else
+        say(fd, rest);
+    leave(fd);
+    FUZZ_HOLDS(data[0] == 'f' || port.links == links);
+    return 0;
+}
