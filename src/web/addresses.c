@@ -20,7 +20,8 @@ struct address *addresses_enter(struct addresses *addresses, struct slice text)
 {
     struct address *address = NULL;
 
-    text = slice_first(text, ADDRESS_TEXT_MAX);
+    /* Who has gone before it was accepted has no address, and memcmp takes no NULL. */
+    text = text.len == 0 ? slice_of("") : slice_first(text, ADDRESS_TEXT_MAX);
     unsigned len = (unsigned)text.len;
     HASH_FIND(hh, addresses->by_text, text.at, len, address);
     if (address == NULL) {

@@ -665,6 +665,31 @@ static void one_address_gets_no_more_than_its_share(void **state)
     house_close(&house);
 }
 
+static void who_is_gone_before_it_is_accepted_has_no_address(void **state)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0}; /* close resets */
+    struct house house;
+    struct client client;
+
+    (void)state;
+    house_open(&house, &no_limits);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)listener_port(house.listener)),
+                             .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    for (int i = 0; i < 5; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+        (void)close(fd);
+    }
+    client_open(&client, &house); /* behind them */
+    client_send(&client, &house, slice_of("GET /tea HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, client_read(&client) || has(&client.got, "/tea\n"));
+    UNTIL(&house, counters(&house)->connections == 1);
+    client_close(&client);
+    house_close(&house);
+}
+
 static void a_proxy_is_believed_only_behind_one(void **state)
 {
     static const char request[] =
@@ -1248,6 +1273,7 @@ int main(void)
         cmocka_unit_test(the_owner_hears_of_a_connection_that_went_before_its_answer),
         cmocka_unit_test(too_many_connections_are_told_so),
         cmocka_unit_test(one_address_gets_no_more_than_its_share),
+        cmocka_unit_test(who_is_gone_before_it_is_accepted_has_no_address),
         cmocka_unit_test(a_proxy_is_believed_only_behind_one),
         cmocka_unit_test(out_of_descriptors_accepting_pauses_and_goes_on),
         cmocka_unit_test(a_connection_may_break_off_at_any_byte),
