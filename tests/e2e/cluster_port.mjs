@@ -5,7 +5,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Cluster } from '../lib/cluster.mjs';
-import { ASK, BARRIER, BEAT, Caller, FORM, FORWARD, PRESENCE, RAFT, RPC, challengeSize, forwarded, hello, helloSize, identityOf, proof, raftMessage, raftPreamble, rpcFrame } from '../lib/cluster_peer.mjs';
+import { ASK, BARRIER, BEAT, Caller, FORM, FORWARD, PRESENCE, RAFT, RPC, challengeSize, forwarded, hello, helloSize, identityOf, proof, raftMessage, raftPreamble, rpcFrame, u16, u32, u64 } from '../lib/cluster_peer.mjs';
 import { postJson } from '../lib/http.mjs';
 import { deadline, slow, until } from '../lib/wait.mjs';
 
@@ -325,5 +325,36 @@ describe('afterwards', () => {
     await cluster.level();
     const lists = await Promise.all(cluster.nodes.map(node => node.events()));
     for (const events of lists) assert.deepEqual(events.map(event => event.digest), lists[0].map(event => event.digest));
+  });
+
+  test('S-44 a node that was removed has no link, is told so, and stays away', { timeout: deadline(90_000) }, async () => {
+    await absent.kill();
+    await until('it is missed', async () => (await leader.status()).cluster.voters_up === 2);
+    const { code, err } = await cluster.cli(['members', 'remove', absent.name, '--secret-file', cluster.secretFile]);
+    assert.equal(code, 0, err);
+    await until('both know it', async () => (await Promise.all(up().map(node => node.status()))).every(({ members }) => members.every(one => one.name !== absent.name)));
+    for (const node of up()) {
+      for (const kind of [RAFT, RPC]) {
+        const caller = await call(node);
+        await caller.say(hello({ from: us, to: identityOf(node), kind }));
+        await caller.over();
+        assert.equal(caller.got.length, 0, `${node.name}, kind ${kind}`);
+      }
+    }
+    // The one thing that it may do is ask; the answer is that it is removed.
+    const caller = await call(leader);
+    await caller.shake(secret, { from: us, to: identityOf(leader), kind: ASK });
+    const self = Buffer.from(`${us.name}=${us.address}`);
+    const question = Buffer.concat([Buffer.from([1]), u64(us.id), us.cluster, u64(0), u16(self.length), self]);
+    await caller.say(Buffer.concat([u32(question.length), question]));
+    const answer = await caller.hear(challengeSize + 6);
+    assert.deepEqual([...answer.subarray(challengeSize + 4)], [1, 2], 'a version, and: removed');
+    await caller.cut();
+    absent.start();
+    await absent.end(30_000);
+    assert.match(absent.log(), /removed|no member/);
+    absent.start();
+    assert.notEqual(await absent.end(30_000), 0, 'nor does it start again');
+    await nothingHappened();
   });
 });

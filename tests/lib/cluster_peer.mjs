@@ -9,8 +9,9 @@ export const RAFT = 1, RPC = 2, ASK = 3;
 export const FORM = 1, BEAT = 2, FORWARD = 3, BARRIER = 5, PRESENCE = 7;
 export const helloSize = 384, challengeSize = 64;
 
-const u32 = value => { const bytes = Buffer.alloc(4); bytes.writeUInt32LE(value); return bytes; };
-const u64 = value => { const bytes = Buffer.alloc(8); bytes.writeBigUInt64LE(BigInt(value)); return bytes; };
+export const u16 = value => Buffer.from([value & 255, value >> 8]);
+export const u32 = value => { const bytes = Buffer.alloc(4); bytes.writeUInt32LE(value); return bytes; };
+export const u64 = value => { const bytes = Buffer.alloc(8); bytes.writeBigUInt64LE(BigInt(value)); return bytes; };
 
 /* What a node's directory says of itself: {node, id, cluster}. */
 export function identityOf(node) {
