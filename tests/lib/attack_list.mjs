@@ -8,6 +8,7 @@ const http = (...names) => names.map(name => ['e2e/http.mjs', name]);
 const live = (...names) => names.map(name => ['e2e/conformance.mjs', name]);
 const port = (...names) => names.map(name => ['e2e/cluster_port.mjs', name]);
 const frames = (...names) => names.map(name => ['e2e/ws_cases.mjs', name]);
+const crowd = ['e2e/bad_clients.mjs', 'bad clients cost less'];
 const unit = (module, ...names) => names.map(name => [`unit/test_${module}.c`, name]);
 
 export const attackList = [
@@ -27,12 +28,12 @@ export const attackList = [
   ['S-14', 'paths that lead out', http('(S-14)')],
   ['S-15', 'other methods', http('(S-15)')],
   ['S-16', 'frames that break the protocol', [...http('(S-16, S-17, S-18)'), ...frames('(S-16, S-17)'), ...unit('ws', 'what_is_wrong_ends_with_its_code'), ['fuzz/fuzz_ws.c', '']]],
-  ['S-17', 'messages too long', [...http('(S-16, S-17, S-18)'), ...frames('(S-16, S-17)'), ...unit('ws', 'empty_fragments_without_end_cost_nothing')]],
-  ['S-18', 'floods of control frames', [...http('(S-16, S-17, S-18)'), ...unit('ws', 'too_many_control_frames_in_a_second_end_it'), ...unit('conn', 'a_ping_flood_is_stopped')]],
+  ['S-17', 'messages too long', [...http('(S-16, S-17, S-18)'), ...frames('(S-16, S-17)'), ...unit('ws', 'empty_fragments_without_end_cost_nothing'), crowd]],
+  ['S-18', 'floods of control frames', [...http('(S-16, S-17, S-18)'), ...unit('ws', 'too_many_control_frames_in_a_second_end_it'), ...unit('conn', 'a_ping_flood_is_stopped'), crowd]],
   ['S-19', 'compression that explodes', http('(S-13)')],
-  ['S-20', 'odd JSON', [...live('§11.40 is closed'), ...unit('json', 'bad_texts_are_refused_with_a_place', 'depth_is_limited'), ['fuzz/fuzz_channel.c', '']]],
-  ['S-21', 'clients that say too little', [...http('a head that trickles in', 'a socket that never joins'), ...unit('conn', 'deadlines_end_what_does_not_get_on', 'a_join_has_a_deadline')]],
-  ['S-22', 'clients that do not read', [...live('§11.74 '), ...unit('conn', 'who_does_not_read_is_closed_with_4000', 'who_reads_nothing_for_long')]],
+  ['S-20', 'odd JSON', [...live('§11.40 is closed'), ...unit('json', 'bad_texts_are_refused_with_a_place', 'depth_is_limited'), ['fuzz/fuzz_channel.c', ''], crowd]],
+  ['S-21', 'clients that say too little', [...http('a head that trickles in', 'a socket that never joins'), ...unit('conn', 'deadlines_end_what_does_not_get_on', 'a_join_has_a_deadline'), crowd]],
+  ['S-22', 'clients that do not read', [...live('§11.74 '), ...unit('conn', 'who_does_not_read_is_closed_with_4000', 'who_reads_nothing_for_long'), crowd]],
   ['S-23', 'too many connections', [...http('(S-23)'), ...unit('conn', 'too_many_connections_are_told_so', 'one_address_gets_no_more', 'out_of_descriptors')]],
   ['S-24', 'too many messages', [...http('(S-24)', 'the API is limited for each name'), ...unit('chat', 'who_writes_too_fast')]],
   ['S-25', 'clients that are silent', [...unit('conn', 'a_join_has_a_deadline_and_silence_too'), ['e2e/heartbeat.mjs', '§11.64']]],
