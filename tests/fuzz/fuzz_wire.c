@@ -71,6 +71,7 @@ static void read_manifest(struct slice bytes)
     FUZZ_HOLDS(again.index == manifest.index && again.number == manifest.number);
 }
 
+/* What stands behind the events is a newer node's, and passed over. */
 static void read_events(struct slice bytes)
 {
     struct backfill_head head;
@@ -85,7 +86,6 @@ static void read_events(struct slice bytes)
         struct slice event = backfill_event_take(&events);
         FUZZ_HOLDS(event.len == 0 || event.at + event.len <= end);
     }
-    FUZZ_HOLDS(events.len == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
