@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Cluster, top } from '../lib/cluster.mjs';
@@ -24,6 +25,7 @@ before(async () => {
 after(() => cluster?.down(), { timeout: deadline(60_000) });
 
 const rss = () => Number(/^VmRSS:\s+(\d+) kB/m.exec(fs.readFileSync(`/proc/${node.pid}/status`, 'utf8'))[1]) * 1024;
+const sockets = async () => Number(/^livetea_websocket_connections (\d+)$/m.exec((await request(`${node.url}/metrics`)).text)?.[1]);
 const closed = async () => Object.fromEntries([...(await request(`${node.url}/metrics`)).text.matchAll(/^livetea_websocket_closed_total\{reason="(\w+)"\} (\d+)$/gm)].map(([, reason, n]) => [reason, Number(n)]));
 
 /* Milliseconds from the submit to its reply, one message after the other. */
@@ -37,8 +39,10 @@ async function acknowledgements(view) {
     await pause(10);
   }
   times.sort((a, b) => a - b);
-  return { p50: times[Math.floor(times.length * 0.5)], p99: times[Math.floor(times.length * 0.99)] };
+  return { p50: times[Math.floor(times.length * 0.5)], p90: times[Math.floor(times.length * 0.9)], p99: times[Math.floor(times.length * 0.99)] };
 }
+
+const shown = times => Object.entries(times).map(([name, ms]) => `${name} ${ms.toFixed(1)} ms`).join(', ');
 
 test(`${bad} bad clients cost less than 256 MiB and three times the time`, { timeout: deadline(240_000) }, async context => {
   const view = await visit(node.url, '/good', { name: 'Kari' });
@@ -57,26 +61,29 @@ test(`${bad} bad clients cost less than 256 MiB and three times the time`, { tim
   let most = before;
 
   const crowd = fork(path.join(top, 'tests/lib/bad_crowd.mjs'), [JSON.stringify({ base: node.url, port: node.httpPort, room: 'busy', count: bad })]);
+  os.setPriority(crowd.pid, 19); // they are on machines of their own, as it were
   const said = [];
   crowd.on('message', message => said.push(message));
   const watch = setInterval(() => { most = Math.max(most, rss()); }, 50);
   try {
     await until('all are there', () => said.includes('here'), 30_000);
     const during = await acknowledgements(view);
-    const connections = Number(/^livetea_websocket_connections (\d+)$/m.exec((await request(`${node.url}/metrics`)).text)?.[1]);
+    const connections = await sockets();
     const reasons = await closed();
     crowd.send('stop');
     await until('they have counted', () => said.some(one => typeof one === 'object'));
     const counts = said.find(one => typeof one === 'object');
-    const figures = `without: p50 ${without.p50.toFixed(1)} ms, p99 ${without.p99.toFixed(1)} ms; with: p50 ${during.p50.toFixed(1)} ms, p99 ${during.p99.toFixed(1)} ms; ` +
+    await until('all of them are gone', async () => await sockets() <= 1, 20_000);
+    // Once more without them: what else the machine does is not theirs.
+    const again = await acknowledgements(view);
+    const figures = `without: ${shown(without)}; with: ${shown(during)}; without again: ${shown(again)}; ` +
       `memory ${Math.round(before / MIB)} MiB, at most ${Math.round(most / MIB)} MiB; ${connections} sockets at the end; closed ${JSON.stringify(reasons)}; they: ${JSON.stringify(counts)}`;
     context.diagnostic(figures);
-    console.log(figures);
     for (const kind of ['endless', 'floods', 'json', 'deaf']) assert.ok(counts[kind] > 0, kind);
     assert.ok(reasons.protocol > bad / 10, 'the floods and the rest were closed');
     if (slow) return; // what a sanitizer costs says nothing of a release
     assert.ok(most - before < 256 * MIB, figures);
-    assert.ok(during.p99 < 3 * without.p99, figures);
+    assert.ok(during.p99 < 3 * Math.max(without.p99, again.p99), figures);
   } finally {
     clearInterval(watch);
     talking = false;
@@ -84,6 +91,5 @@ test(`${bad} bad clients cost less than 256 MiB and three times the time`, { tim
     crowd.kill('SIGKILL');
     await view.close();
   }
-  await until('all of them are gone', async () => Number(/^livetea_websocket_connections (\d+)$/m.exec((await request(`${node.url}/metrics`)).text)[1]) <= 2, 20_000);
   await within('a message', postJson(`${node.url}/api/rooms/good/messages`, { sender: 'after', text: 'all is well', id: 'after' }).then(answer => assert.equal(answer.status, 201)));
 });

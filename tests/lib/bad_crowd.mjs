@@ -3,7 +3,7 @@
 //   fork(bad_crowd.mjs, [JSON.stringify({ base, port, room, count })])  ->  'here', then counts with 'stop'
 //
 // Each of five kinds is a fifth of them: a message that never ends, floods of control frames, JSON that is
-// none, heads a byte at a time, and pages that never read. Who is closed comes again a second later.
+// none, heads a byte at a time, and pages that never read. Who is closed comes again a second later or so.
 import net from 'node:net';
 import { Page, topic } from './phoenix.mjs';
 import { CONTINUED, PING, PONG, RawSocket, TEXT, frame } from './raw_socket.mjs';
@@ -78,6 +78,7 @@ const kinds = [
 
 const all = Array.from({ length: count }, async (_, i) => {
   let isNew = true;
+  await pause(Math.random() * 1_000); // nobody beats time for them
   while (!stopped) {
     let raw;
     try {
@@ -95,7 +96,7 @@ const all = Array.from({ length: count }, async (_, i) => {
       sockets.delete(raw);
       raw.cut();
     }
-    if (!stopped) await pause(1_000);
+    if (!stopped) await pause(500 + Math.random() * 1_000);
   }
 });
 
