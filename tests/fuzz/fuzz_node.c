@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cluster/node_state.h"
 #include "fuzz.h"
 
@@ -148,6 +149,7 @@ static void look_at(struct node *node)
     size_t count = presence_list(node->presence, slice_of("tea"), present, PRESENT_MAX);
     for (size_t i = 0; i < count && i < PRESENT_MAX; i++) {
         FUZZ_HOLDS(present[i].name_len <= NAME_MAX_BYTES);
+        FUZZ_HOLDS(text_valid(slice_make(present[i].name, present[i].name_len)));
     }
     node_status(node, &status);
     FUZZ_HOLDS(status.members_count <= MEMBERS_MAX);

@@ -160,6 +160,13 @@ static void damaged_tellings_are_refused_and_change_nothing(void **state)
         struct slice cut = slice_make(pair->told.at, len);
         assert_int_equal(presence_hear(pair->there, 7, cut, 1000), ERR_FORMAT);
     }
+    for (size_t i = 0; i < pair->told.len; i++) { /* of the room, and of a name */
+        char byte = pair->told.at[i];
+        if (byte != 't' && byte != 'A' && byte != 'B') continue;
+        pair->told.at[i] = '\xff';
+        assert_int_equal(presence_hear(pair->there, 7, buf_slice(&pair->told), 1000), ERR_FORMAT);
+        pair->told.at[i] = byte;
+    }
     little_store(pair->told.at, 0xffffffff, 4); /* four milliards of people */
     assert_int_equal(presence_hear(pair->there, 7, buf_slice(&pair->told), 1000), ERR_FORMAT);
     assert_int_equal(presence_count(pair->there, tea), 2);
