@@ -268,6 +268,18 @@ static char *read_line(char *out, int size, void *user)
     return out;
 }
 
+/* What is wrong is told with its own words, to a terminal perhaps. */
+static bool is_text_file(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.at[i];
+        bool is_end = byte == '\r' && i + 1 < text.len && text.at[i + 1] == '\n';
+        bool is_blank = byte == '\t' || byte == '\n' || is_end;
+        if ((byte < ' ' && !is_blank) || byte == 0x7f) return false;
+    }
+    return true;
+}
+
 static int read_whole(const char *path, struct buf *text, struct errmsg *errmsg)
 {
     char block[4096];
@@ -285,7 +297,7 @@ static int read_whole(const char *path, struct buf *text, struct errmsg *errmsg)
         errmsg_set(errmsg, "%s: cannot be read", path);
     } else if (text->overflowed) {
         errmsg_set(errmsg, "%s: more than %d bytes", path, (int)CONFIG_FILE_BYTES_MAX);
-    } else if (text->len > 0 && memchr(text->at, '\0', text->len) != NULL) {
+    } else if (!is_text_file(buf_slice(text))) {
         errmsg_set(errmsg, "%s: no text file", path);
     } else {
         return 0;

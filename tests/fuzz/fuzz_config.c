@@ -1,5 +1,5 @@
 /* A settings file with anything in it: either a whole configuration comes of it, or lines that say what is
- * wrong, each one whole.
+ * wrong, each one whole and without a byte that a terminal would take for an order.
  */
 #include <fcntl.h>
 #include <unistd.h>
@@ -44,6 +44,10 @@ static void check_lines(const struct buf *lines)
     struct slice rest = buf_slice(lines);
     FUZZ_HOLDS(!lines->overflowed);
     FUZZ_HOLDS(rest.len == 0 || rest.at[rest.len - 1] == '\n');
+    for (size_t i = 0; i < rest.len; i++) {
+        unsigned char byte = (unsigned char)rest.at[i];
+        FUZZ_HOLDS((byte >= ' ' && byte != 0x7f) || byte == '\n' || byte == '\t');
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

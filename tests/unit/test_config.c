@@ -360,6 +360,15 @@ static void remarks_ends_of_lines_and_byte_order_marks_are_no_matter(void **stat
 
 /* ---- what must fit ---- */
 
+static void orders_for_a_terminal_are_no_settings(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_error(fixture, "[chat]\n\x1b[31mrate = 3\n", "no text file");
+    assert_error(fixture, "[chat]\nrate\x7f = 3\n", "no text file");
+    assert_error(fixture, "[chat]\nrate = 3\rx = 4\n", "no text file");
+    assert_loads(fixture, "[chat]\n\trate\t=\t3\r\n");
+}
+
 static void peers_name_this_node(void **state)
 {
     struct fixture *fixture = *state;
@@ -487,6 +496,7 @@ int main(void)
         TEST(an_endless_word_is_too_long),
         TEST(an_indented_line_behind_what_is_no_list_is_an_error),
         TEST(remarks_ends_of_lines_and_byte_order_marks_are_no_matter),
+        TEST(orders_for_a_terminal_are_no_settings),
         TEST(peers_name_this_node),
         TEST(an_election_waits_for_ten_heartbeats),
         TEST(who_joins_names_members_and_has_their_secret),
