@@ -1,0 +1,618 @@
+#include "sim_io.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "base/little_endian.h"
+#include "base/mem.h"
+
+static struct sim_io *sim_io_of(struct raft_io *io)
+{
+    return io->impl;
+}
+
+static void *raft_copy(const void *at, size_t len)
+{
+    void *copy = raft_malloc(len == 0 ? 1 : len);
+    assert(copy != NULL);
+    if (len > 0) memcpy(copy, at, len);
+    return copy;
+}
+
+static void copy_configuration(struct raft_configuration *to, const struct raft_configuration *from)
+{
+    raft_configuration_init(to);
+    for (unsigned i = 0; i < from->n; i++) {
+        const struct raft_server *server = &from->servers[i];
+        int rv = raft_configuration_add(to, server->id, server->address, server->role);
+        assert(rv == 0);
+        (void)rv;
+    }
+}
+
+/* Entries as raft wants to own them: an array, and one batch with all their bytes. */
+static struct raft_entry *raft_entries(const struct disk_entry *from, size_t count)
+{
+    size_t bytes = 0;
+    if (count == 0) return NULL;
+    for (size_t i = 0; i < count; i++)
+        bytes += from[i].len;
+    struct raft_entry *entries = raft_calloc(count, sizeof *entries);
+    char *batch = raft_malloc(bytes == 0 ? 1 : bytes);
+    assert(entries != NULL && batch != NULL);
+    char *at = batch;
+    for (size_t i = 0; i < count; i++) {
+        entries[i].term = from[i].term;
+        entries[i].type = from[i].type;
+        entries[i].buf = (struct raft_buffer){.base = at, .len = from[i].len};
+        entries[i].batch = batch;
+        memcpy(at, from[i].bytes, from[i].len);
+        at += from[i].len;
+    }
+    return entries;
+}
+
+static struct disk_entry disk_entry_of(const struct raft_entry *entry)
+{
+    return (struct disk_entry){.term = entry->term,
+                               .type = entry->type,
+                               .len = entry->buf.len,
+                               .bytes = mem_copy(entry->buf.base, entry->buf.len)};
+}
+
+/* ---- the disk ---- */
+
+static raft_index disk_last(const struct disk *disk)
+{
+    return disk->first + disk->count - 1;
+}
+
+static void disk_cut(struct disk *disk, raft_index index)
+{
+    while (disk->count > 0 && disk_last(disk) >= index)
+        mem_free(disk->entries[--disk->count].bytes);
+    if (disk->flushed >= index) disk->flushed = index - 1;
+}
+
+static void disk_drop_front(struct disk *disk, raft_index index)
+{
+    size_t gone = 0;
+    while (gone < disk->count && disk->first + gone <= index)
+        mem_free(disk->entries[gone++].bytes);
+    if (gone == 0) return;
+    memmove(disk->entries, disk->entries + gone, (disk->count - gone) * sizeof *disk->entries);
+    disk->count -= gone;
+    disk->first += gone;
+}
+
+static void disk_add(struct disk *disk, raft_index index, struct disk_entry entry)
+{
+    if (disk->count == disk->size) {
+        disk->size = disk->size == 0 ? 64 : 2 * disk->size;
+        disk->entries = mem_grow(disk->entries, disk->size * sizeof(*disk->entries));
+    }
+    if (disk->count == 0) disk->first = index;
+    if (index != disk->first + disk->count) {
+        fprintf(stderr, "simulation: an entry is written at %llu behind %llu\n", index,
+                disk_last(disk));
+        abort();
+    }
+    disk->entries[disk->count++] = entry;
+}
+
+static void snapshot_clear(struct disk_snapshot *snapshot)
+{
+    if (snapshot->index == 0) return;
+    raft_configuration_close(&snapshot->configuration);
+    mem_free(snapshot->bytes);
+    *snapshot = (struct disk_snapshot){.index = 0};
+}
+
+/* ---- what is queued for it ---- */
+
+enum op_kind { OP_APPEND, OP_TRUNCATE, OP_PUT, OP_GET };
+
+struct disk_op {
+    struct host_event event;
+    struct sim_io *sim_io; /* NULL once raft has given it up */
+    struct disk_op *next, *prev;
+    enum op_kind kind;
+    raft_index index;           /* of the first entry; from where to cut */
+    struct disk_entry *entries; /* copies: what is written is what it was when it was given */
+    unsigned n;
+    struct raft_io_append *append;
+    struct raft_io_snapshot_put *put;
+    struct raft_io_snapshot_get *get;
+    const struct raft_snapshot *snapshot;
+    unsigned trailing;
+};
+
+static void write_entries(struct disk_op *op, unsigned n)
+{
+    struct disk *disk = &op->sim_io->disk;
+    for (unsigned i = 0; i < n; i++) {
+        disk_add(disk, op->index + i, op->entries[i]);
+        op->entries[i].bytes = NULL;
+    }
+    if (disk->flush_ms == 0) disk->flushed = disk->count == 0 ? 0 : disk_last(disk);
+}
+
+static void write_snapshot(struct disk_op *op)
+{
+    struct disk *disk = &op->sim_io->disk;
+    const struct raft_snapshot *from = op->snapshot;
+    snapshot_clear(&disk->snapshot);
+    assert(from->n_bufs == 1);
+    disk->snapshot = (struct disk_snapshot){.index = from->index,
+                                            .term = from->term,
+                                            .configuration_index = from->configuration_index,
+                                            .len = from->bufs[0].len,
+                                            .bytes = mem_copy(from->bufs[0].base, from->bufs[0].len)};
+    copy_configuration(&disk->snapshot.configuration, &from->configuration);
+    if (op->trailing == 0) {
+        disk_cut(disk, 1);
+        disk->first = from->index + 1;
+    } else if (from->index > op->trailing) {
+        disk_drop_front(disk, from->index - op->trailing);
+    }
+}
+
+static struct raft_snapshot *read_snapshot(const struct disk *disk)
+{
+    if (disk->snapshot.index == 0) return NULL;
+    struct raft_snapshot *snapshot = raft_calloc(1, sizeof *snapshot);
+    snapshot->index = disk->snapshot.index;
+    snapshot->term = disk->snapshot.term;
+    snapshot->configuration_index = disk->snapshot.configuration_index;
+    copy_configuration(&snapshot->configuration, &disk->snapshot.configuration);
+    snapshot->bufs = raft_calloc(1, sizeof *snapshot->bufs);
+    snapshot->n_bufs = 1;
+    snapshot->bufs[0].len = disk->snapshot.len;
+    snapshot->bufs[0].base = raft_copy(disk->snapshot.bytes, disk->snapshot.len);
+    return snapshot;
+}
+
+static void do_op(struct disk_op *op)
+{
+    if (op->kind == OP_APPEND) write_entries(op, op->n);
+    if (op->kind == OP_TRUNCATE) disk_cut(&op->sim_io->disk, op->index);
+    if (op->kind == OP_PUT) write_snapshot(op);
+}
+
+static void tell_done(struct disk_op *op, int status)
+{
+    if (op->kind == OP_APPEND) op->append->cb(op->append, status);
+    if (op->kind == OP_PUT) op->put->cb(op->put, status);
+    if (op->kind == OP_GET) op->get->cb(op->get, read_snapshot(&op->sim_io->disk), 0);
+}
+
+static void op_free(struct disk_op *op)
+{
+    for (unsigned i = 0; i < op->n; i++)
+        mem_free(op->entries[i].bytes);
+    mem_free(op->entries);
+    mem_free(op);
+}
+
+static void on_op(struct host_event *event, bool is_dropped)
+{
+    struct disk_op *op = (struct disk_op *)event;
+    struct sim_io *sim_io = op->sim_io;
+    if (!is_dropped && sim_io != NULL) {
+        assert(sim_io->ops == op);
+        DL_DELETE(sim_io->ops, op);
+        do_op(op);
+        tell_done(op, 0);
+    }
+    op_free(op);
+}
+
+static struct disk_op *op_new(struct sim_io *sim_io, enum op_kind kind)
+{
+    struct disk_op *op = mem_new(sizeof *op);
+    op->sim_io = sim_io;
+    op->kind = kind;
+    op->event.on_due = on_op;
+    return op;
+}
+
+static void op_queue(struct disk_op *op)
+{
+    struct sim_io *sim_io = op->sim_io;
+    struct sim *sim = sim_io->host->sim;
+    uint64_t latency_ms = op->kind == OP_TRUNCATE ? 0 : sim_io->disk.latency_ms;
+    if (latency_ms > 1) latency_ms = sim_between(sim, latency_ms / 2, latency_ms);
+    uint64_t from_ms = sim_io->busy_until_ms > sim->now_ms ? sim_io->busy_until_ms : sim->now_ms;
+    sim_io->busy_until_ms = from_ms + latency_ms;
+    DL_APPEND(sim_io->ops, op);
+    host_later(sim_io->host, sim_io->busy_until_ms - sim->now_ms, &op->event);
+}
+
+/* Some of what was on its way has reached the disk, the rest has not. */
+void sim_io_lose(struct sim_io *sim_io)
+{
+    struct sim *sim = sim_io->host->sim;
+    struct disk *disk = &sim_io->disk;
+    struct disk_op *op;
+    unsigned done = 0, count = 0;
+    DL_COUNT(sim_io->ops, op, count);
+    if (count > 0) done = (unsigned)sim_draw(sim, count + 1);
+    DL_FOREACH(sim_io->ops, op) {
+        if (done == 0) {
+            if (op->kind == OP_APPEND) write_entries(op, (unsigned)sim_draw(sim, op->n + 1));
+            break;
+        }
+        do_op(op);
+        done--;
+    }
+    if (disk->flush_ms > 0) disk_cut(disk, disk->flushed + 1);
+    if (disk->forgets > 0 && disk->count > disk->forgets + 1) {
+        disk_cut(disk, disk_last(disk) + 1 - disk->forgets);
+    }
+}
+
+void sim_io_free(struct sim_io *sim_io)
+{
+    disk_cut(&sim_io->disk, 1);
+    snapshot_clear(&sim_io->disk.snapshot);
+    mem_free(sim_io->disk.entries);
+}
+
+/* ---- the network ---- */
+
+struct net_message {
+    struct host_event event;
+    struct net *net;
+    unsigned from;
+    struct raft_message message;
+};
+
+void net_init(struct net *net, struct sim *sim)
+{
+    *net = (struct net){.sim = sim};
+}
+
+void net_add(struct net *net, struct sim_io *io)
+{
+    assert(net->count < SIM_HOSTS);
+    net->ios[net->count++] = io;
+}
+
+bool net_takes(struct net *net, unsigned from, unsigned to, uint64_t *in_ms)
+{
+    struct net_link *link = &net->links[from][to];
+    struct sim *sim = net->sim;
+    net->sent++;
+    if (link->is_cut || sim_chance(sim, link->loss_percent)) {
+        net->lost++;
+        return false;
+    }
+    uint64_t at_ms = sim->now_ms + link->latency_ms + sim_draw(sim, link->jitter_ms + 1);
+    if (!net->reorders && at_ms < link->last_ms) at_ms = link->last_ms;
+    if (at_ms > link->last_ms) link->last_ms = at_ms;
+    *in_ms = at_ms - sim->now_ms;
+    return true;
+}
+
+bool net_delivers(const struct net *net, unsigned from, unsigned to)
+{
+    return !net->links[from][to].is_cut;
+}
+
+static void free_message(struct raft_message *message)
+{
+    if (message->type == RAFT_APPEND_ENTRIES && message->append_entries.n_entries > 0) {
+        raft_free(message->append_entries.entries[0].batch);
+        raft_free(message->append_entries.entries);
+    }
+    if (message->type == RAFT_INSTALL_SNAPSHOT) {
+        raft_configuration_close(&message->install_snapshot.conf);
+        raft_free(message->install_snapshot.data.base);
+    }
+}
+
+static void copy_message(struct raft_message *to, const struct raft_message *from)
+{
+    *to = *from;
+    if (from->type == RAFT_APPEND_ENTRIES) {
+        const struct raft_append_entries *entries = &from->append_entries;
+        struct disk_entry *views = mem_new_array(entries->n_entries + 1, sizeof *views);
+        for (unsigned i = 0; i < entries->n_entries; i++) {
+            const struct raft_entry *entry = &entries->entries[i];
+            views[i] = (struct disk_entry){.term = entry->term,
+                                           .type = entry->type,
+                                           .len = entry->buf.len,
+                                           .bytes = entry->buf.base};
+        }
+        to->append_entries.entries = raft_entries(views, entries->n_entries);
+        mem_free(views);
+    }
+    if (from->type == RAFT_INSTALL_SNAPSHOT) {
+        const struct raft_install_snapshot *install = &from->install_snapshot;
+        copy_configuration(&to->install_snapshot.conf, &install->conf);
+        to->install_snapshot.data.base = raft_copy(install->data.base, install->data.len);
+    }
+}
+
+static void on_message(struct host_event *event, bool is_dropped)
+{
+    struct net_message *message = (struct net_message *)event;
+    struct net *net = message->net;
+    unsigned to = event->host->index;
+    struct sim_io *sim_io = net->ios[to];
+    if (is_dropped || sim_io->on_recv == NULL || !net_delivers(net, message->from, to)) {
+        free_message(&message->message);
+    } else {
+        message->message.server_id = net->ios[message->from]->id;
+        message->message.server_address = net->ios[message->from]->address;
+        sim_io->on_recv(sim_io->io, &message->message);
+    }
+    mem_free(message);
+}
+
+static int do_send(struct raft_io *io, struct raft_io_send *request,
+                   const struct raft_message *message, raft_io_send_cb done)
+{
+    struct sim_io *sim_io = sim_io_of(io);
+    struct net *net = sim_io->net;
+    unsigned from = sim_io->host->index;
+    uint64_t in_ms = 0;
+    for (unsigned to = 0; to < net->count; to++) {
+        if (net->ios[to]->id != message->server_id || to == from) continue;
+        if (!net->ios[to]->host->is_up || !net_takes(net, from, to, &in_ms)) break;
+        struct net_message *copy = mem_new(sizeof *copy);
+        copy->net = net;
+        copy->from = from;
+        copy->event.on_due = on_message;
+        copy_message(&copy->message, message);
+        host_later(net->ios[to]->host, in_ms, &copy->event);
+        break;
+    }
+    done(request, 0);
+    return 0;
+}
+
+/* ---- the rest of struct raft_io ---- */
+
+struct tick {
+    struct host_event event;
+    struct sim_io *sim_io;
+};
+
+static void on_tick(struct host_event *event, bool is_dropped)
+{
+    struct tick *tick = (struct tick *)event;
+    struct sim_io *sim_io = tick->sim_io;
+    if (is_dropped) {
+        mem_free(tick);
+        return;
+    }
+    host_later(sim_io->host, sim_io->tick_ms, &tick->event);
+    sim_io->on_tick(sim_io->io);
+}
+
+static int do_init(struct raft_io *io, raft_id id, const char *address)
+{
+    struct sim_io *sim_io = sim_io_of(io);
+    sim_io->id = id;
+    sim_io->address = address;
+    return 0;
+}
+
+static int do_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick_cb,
+                    raft_io_recv_cb recv_cb)
+{
+    struct sim_io *sim_io = sim_io_of(io);
+    struct tick *tick = mem_new(sizeof *tick);
+    sim_io->on_tick = tick_cb;
+    sim_io->on_recv = recv_cb;
+    sim_io->tick_ms = msecs;
+    tick->sim_io = sim_io;
+    tick->event.on_due = on_tick;
+    host_later(sim_io->host, sim_between(sim_io->host->sim, 1, msecs), &tick->event);
+    return 0;
+}
+
+static int do_load(struct raft_io *io, raft_term *term, raft_id *vote,
+                   struct raft_snapshot **snapshot, raft_index *start_index,
+                   struct raft_entry *entries[], size_t *n_entries)
+{
+    struct sim_io *sim_io = sim_io_of(io);
+    struct disk *disk = &sim_io->disk;
+    *term = disk->term;
+    *vote = disk->vote;
+    *snapshot = read_snapshot(disk);
+    if (disk->count == 0) disk->first = disk->snapshot.index + 1;
+    /* Entries that end below the snapshot: it was on the disk before they were. */
+    if (disk_last(disk) < disk->snapshot.index) {
+        disk_cut(disk, 1);
+        disk->first = disk->snapshot.index + 1;
+    }
+    *start_index = disk->first;
+    *entries = raft_entries(disk->entries, disk->count);
+    *n_entries = disk->count;
+    sim_io->next_index = disk_last(disk) + 1;
+    return 0;
+}
+
+/* A configuration as raft keeps it in its log. */
+static struct disk_entry configuration_entry(const struct raft_configuration *configuration)
+{
+    size_t len = 1 + 8;
+    for (unsigned i = 0; i < configuration->n; i++)
+        len += 8 + strlen(configuration->servers[i].address) + 1 + 1;
+    len = (len + 7) / 8 * 8;
+    char *bytes = mem_new(len), *at = bytes;
+    *at++ = 1;
+    little_store(at, configuration->n, 8);
+    at += 8;
+    for (unsigned i = 0; i < configuration->n; i++) {
+        const struct raft_server *server = &configuration->servers[i];
+        little_store(at, server->id, 8);
+        at += 8;
+        memcpy(at, server->address, strlen(server->address) + 1);
+        at += strlen(server->address) + 1;
+        *at++ = (char)server->role;
+    }
+    return (struct disk_entry){.term = 1, .type = RAFT_CHANGE, .len = len, .bytes = bytes};
+}
+
+static int do_bootstrap(struct raft_io *io, const struct raft_configuration *configuration)
+{
+    struct disk *disk = &sim_io_of(io)->disk;
+    if (disk->term != 0) return RAFT_CANTBOOTSTRAP;
+    disk->term = 1;
+    disk_add(disk, 1, configuration_entry(configuration));
+    disk->flushed = 1;
+    return 0;
+}
+
+static int do_recover(struct raft_io *io, const struct raft_configuration *configuration)
+{
+    (void)io;
+    (void)configuration;
+    return RAFT_IOERR;
+}
+
+static int do_set_term(struct raft_io *io, raft_term term)
+{
+    struct disk *disk = &sim_io_of(io)->disk;
+    disk->term = term;
+    disk->vote = 0;
+    return 0;
+}
+
+static int do_set_vote(struct raft_io *io, raft_id id)
+{
+    sim_io_of(io)->disk.vote = id;
+    return 0;
+}
+
+struct flush {
+    struct host_event event;
+    struct disk *disk;
+    raft_index up_to;
+};
+
+static void on_flush(struct host_event *event, bool is_dropped)
+{
+    struct flush *flush = (struct flush *)event;
+    struct disk *disk = flush->disk;
+    if (!is_dropped && flush->up_to > disk->flushed) disk->flushed = flush->up_to;
+    mem_free(flush);
+}
+
+static int do_append(struct raft_io *io, struct raft_io_append *request,
+                     const struct raft_entry entries[], unsigned n, raft_io_append_cb done)
+{
+    struct sim_io *sim_io = sim_io_of(io);
+    struct disk_op *op = op_new(sim_io, OP_APPEND);
+    op->append = request;
+    request->cb = done;
+    op->index = sim_io->next_index;
+    sim_io->next_index += n;
+    op->entries = mem_new_array(n, sizeof *op->entries);
+    op->n = n;
+    for (unsigned i = 0; i < n; i++)
+        op->entries[i] = disk_entry_of(&entries[i]);
+    op_queue(op);
+    if (sim_io->disk.flush_ms > 0) {
+        struct flush *flush = mem_new(sizeof *flush);
+        *flush = (struct flush){.event.on_due = on_flush,
+                                .disk = &sim_io->disk,
+                                .up_to = sim_io->next_index - 1};
+        host_later(sim_io->host, sim_io->disk.flush_ms, &flush->event);
+    }
+    return 0;
+}
+
+static int do_truncate(struct raft_io *io, raft_index index)
+{
+    struct sim_io *sim_io = sim_io_of(io);
+    if (index >= sim_io->next_index) return 0;
+    sim_io->next_index = index;
+    struct disk_op *op = op_new(sim_io, OP_TRUNCATE);
+    op->index = index;
+    op_queue(op);
+    return 0;
+}
+
+static int do_snapshot_put(struct raft_io *io, unsigned trailing,
+                           struct raft_io_snapshot_put *request,
+                           const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb done)
+{
+    struct sim_io *sim_io = sim_io_of(io);
+    struct disk_op *op = op_new(sim_io, OP_PUT);
+    op->put = request;
+    request->cb = done;
+    op->snapshot = snapshot;
+    op->trailing = trailing;
+    if (trailing == 0) sim_io->next_index = snapshot->index + 1;
+    op_queue(op);
+    return 0;
+}
+
+static int do_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *request,
+                           raft_io_snapshot_get_cb done)
+{
+    struct disk_op *op = op_new(sim_io_of(io), OP_GET);
+    op->get = request;
+    request->cb = done;
+    op_queue(op);
+    return 0;
+}
+
+static raft_time do_time(struct raft_io *io)
+{
+    return sim_io_of(io)->host->sim->now_ms;
+}
+
+static int do_random(struct raft_io *io, int min, int max)
+{
+    uint64_t range = (uint64_t)((int64_t)max - min);
+    return min + (int)sim_draw(sim_io_of(io)->host->sim, range);
+}
+
+/* What raft waits for is called off; the events come due and find nothing to do. */
+static void do_close(struct raft_io *io, raft_io_close_cb on_closed)
+{
+    struct sim_io *sim_io = sim_io_of(io);
+    sim_io->on_recv = NULL;
+    while (sim_io->ops != NULL) {
+        struct disk_op *op = sim_io->ops;
+        DL_DELETE(sim_io->ops, op);
+        tell_done(op, RAFT_CANCELED);
+        op->sim_io = NULL;
+    }
+    on_closed(io);
+}
+
+void sim_io_open(struct sim_io *sim_io, struct raft_io *io, struct host *host, struct net *net)
+{
+    sim_io->io = io;
+    sim_io->host = host;
+    sim_io->net = net;
+    sim_io->busy_until_ms = 0;
+    *io = (struct raft_io){.version = 2,
+                           .capacity = 60000,
+                           .impl = sim_io,
+                           .init = do_init,
+                           .close = do_close,
+                           .load = do_load,
+                           .start = do_start,
+                           .bootstrap = do_bootstrap,
+                           .recover = do_recover,
+                           .set_term = do_set_term,
+                           .set_vote = do_set_vote,
+                           .send = do_send,
+                           .append = do_append,
+                           .truncate = do_truncate,
+                           .snapshot_put = do_snapshot_put,
+                           .snapshot_get = do_snapshot_get,
+                           .time = do_time,
+                           .random = do_random};
+}

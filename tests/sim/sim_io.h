@@ -1,0 +1,93 @@
+/* raft's disk and network, simulated: what raft_uv is in a real node.
+ *
+ * raft's own fixture cannot lose what was not flushed, its revive keeps the memory, and its disk
+ * counts from 1 behind a snapshot that was installed. Here a kill takes everything but the disk:
+ *
+ *   writes     one after another, in order, each with a latency; what raft was told is stored is on
+ *              the disk. A kill within one leaves any prefix of what was on its way.
+ *   messages   in order on each link (unless the net reorders), with a latency and a jitter. A link may
+ *              be cut or lossy in one direction; a message is lost when its link is cut at its start or
+ *              its end, or its receiver ends meanwhile.
+ */
+#pragma once
+#include <raft.h>
+
+#include "host.h"
+
+enum { SIM_HOSTS = 8 };
+
+struct net_link {
+    bool is_cut;
+    unsigned loss_percent;
+    unsigned latency_ms, jitter_ms;
+    uint64_t last_ms; /* when the last message arrives */
+};
+
+struct net {
+    struct sim *sim;
+    struct sim_io *ios[SIM_HOSTS];
+    unsigned count;
+    struct net_link links[SIM_HOSTS][SIM_HOSTS]; /* from, to */
+    bool reorders;
+    uint64_t sent, lost;
+};
+
+struct disk_entry {
+    raft_term term;
+    unsigned short type;
+    size_t len;
+    void *bytes;
+};
+
+struct disk_snapshot {
+    raft_index index; /* 0 = none */
+    raft_term term;
+    struct raft_configuration configuration;
+    raft_index configuration_index;
+    size_t len;
+    void *bytes;
+};
+
+struct disk {
+    raft_term term;
+    raft_id vote;
+    struct disk_entry *entries;
+    size_t count, size;
+    raft_index first; /* of entries[0] */
+    struct disk_snapshot snapshot;
+    unsigned latency_ms;
+    /* Mistakes, for tests of the tests. */
+    unsigned flush_ms;  /* not 0: says that it is stored so long before it is */
+    raft_index flushed; /* then: up to there it really is */
+    unsigned forgets;   /* so many entries at the end are lost with every kill */
+};
+
+struct disk_op;
+
+struct sim_io {
+    struct raft_io *io;
+    struct host *host;
+    struct net *net;
+    struct disk disk;
+    raft_id id;
+    const char *address;
+    raft_index next_index; /* of the next entry to be appended, behind all that is queued */
+    struct disk_op *ops;   /* what is queued, in order */
+    uint64_t busy_until_ms;
+    unsigned tick_ms;
+    raft_io_tick_cb on_tick;
+    raft_io_recv_cb on_recv;
+};
+
+void net_init(struct net *net, struct sim *sim);
+void net_add(struct net *net, struct sim_io *io);
+/* Whether and when a message that leaves now arrives. */
+bool net_takes(struct net *net, unsigned from, unsigned to, uint64_t *in_ms);
+bool net_delivers(const struct net *net, unsigned from, unsigned to);
+
+/* Fills the table for a new life of the host. */
+void sim_io_open(struct sim_io *sim_io, struct raft_io *io, struct host *host, struct net *net);
+/* Power is lost: before raft_close. */
+void sim_io_lose(struct sim_io *sim_io);
+/* The disk's memory. */
+void sim_io_free(struct sim_io *sim_io);
