@@ -218,6 +218,11 @@ static void choose_reference(struct checker *checker)
     checker->report->length = checker->reference->count;
 }
 
+static bool is_same(const struct checker_line *a, const struct checker_line *b)
+{
+    return a->number == b->number && a->id == b->id && a->digest == b->digest && a->room == b->room;
+}
+
 static void compare_logs(struct checker *checker)
 {
     const struct final *reference = checker->reference;
@@ -229,8 +234,7 @@ static void compare_logs(struct checker *checker)
             continue;
         }
         size_t place = 0;
-        while (place < final->count &&
-               memcmp(&final->lines[place], &reference->lines[place], sizeof *final->lines) == 0)
+        while (place < final->count && is_same(&final->lines[place], &reference->lines[place]))
             place++;
         if (place < final->count) {
             found(checker, CHECKER_DIVERGED, "node %u at place %zu: number %" PRIu64, i, place + 1,
@@ -321,8 +325,7 @@ static void check_answers(struct checker *checker)
             continue;
         }
         report->acknowledged++;
-        if (command->is_changed)
-            found(checker, CHECKER_ACK_CHANGED, "id %" PRIx64, command->id);
+        if (command->is_changed) found(checker, CHECKER_ACK_CHANGED, "id %" PRIx64, command->id);
         const struct checker_line *line = line_at(checker, command->number);
         if (!command->is_present)
             found(checker, CHECKER_LOST, "id %" PRIx64 ", acknowledged as %" PRIu64, command->id,
@@ -403,8 +406,8 @@ static void check_reach(struct checker *checker, struct page *page)
         found(checker, CHECKER_STALE_MOUNT, "page %u ends at %" PRIu64 " and had shown %" PRIu64,
               page->number, page->last, page->shown);
     if (page->client != UINT_MAX && page->last < own)
-        found(checker, CHECKER_NOT_YOUR_WRITES, "page %u ends at %" PRIu64 ", its %" PRIu64 " lacks",
-              page->number, page->last, own);
+        found(checker, CHECKER_NOT_YOUR_WRITES,
+              "page %u ends at %" PRIu64 ", its %" PRIu64 " lacks", page->number, page->last, own);
 }
 
 static void on_mount(struct checker *checker, const struct seen *seen)

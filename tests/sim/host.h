@@ -41,7 +41,8 @@ uint64_t sim_draw(struct sim *sim, uint64_t below);
 /* from .. to */
 uint64_t sim_between(struct sim *sim, uint64_t from, uint64_t to);
 bool sim_chance(struct sim *sim, unsigned percent);
-__attribute__((format(printf, 2, 3))) void sim_trace(const struct sim *sim, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void sim_trace(const struct sim *sim, const char *format,
+                                                     ...);
 
 struct host_event;
 typedef void (*host_fn)(struct host_event *event, bool is_dropped);
@@ -60,7 +61,8 @@ struct host {
     bool is_up, is_paused;
     uint64_t life; /* how often it was started */
     struct host_event *deferred, **deferred_last;
-    void (*on_turn)(struct host *host); /* after every event of its own: the end of a turn of a loop */
+    void (*on_turn)(
+        struct host *host); /* after every event of its own: the end of a turn of a loop */
 };
 
 void host_init(struct host *host, struct sim *sim, unsigned index, void (*on_turn)(struct host *));

@@ -147,11 +147,12 @@ static void write_snapshot(struct disk_op *op)
     const struct raft_snapshot *from = op->snapshot;
     snapshot_clear(&disk->snapshot);
     assert(from->n_bufs == 1);
-    disk->snapshot = (struct disk_snapshot){.index = from->index,
-                                            .term = from->term,
-                                            .configuration_index = from->configuration_index,
-                                            .len = from->bufs[0].len,
-                                            .bytes = mem_copy(from->bufs[0].base, from->bufs[0].len)};
+    disk->snapshot =
+        (struct disk_snapshot){.index = from->index,
+                               .term = from->term,
+                               .configuration_index = from->configuration_index,
+                               .len = from->bufs[0].len,
+                               .bytes = mem_copy(from->bufs[0].base, from->bufs[0].len)};
     copy_configuration(&disk->snapshot.configuration, &from->configuration);
     if (op->trailing == 0) {
         disk_cut(disk, 1);
@@ -397,9 +398,8 @@ static void on_tick(struct host_event *event, bool is_dropped)
 
 static int do_init(struct raft_io *io, raft_id id, const char *address)
 {
-    struct sim_io *sim_io = sim_io_of(io);
-    sim_io->id = id;
-    sim_io->address = address;
+    (void)address; /* raft's, and it ends before its messages have arrived */
+    sim_io_of(io)->id = id;
     return 0;
 }
 
@@ -522,9 +522,8 @@ static int do_append(struct raft_io *io, struct raft_io_append *request,
     op_queue(op);
     if (sim_io->disk.flush_ms > 0) {
         struct flush *flush = mem_new(sizeof *flush);
-        *flush = (struct flush){.event.on_due = on_flush,
-                                .disk = &sim_io->disk,
-                                .up_to = sim_io->next_index - 1};
+        *flush = (struct flush){
+            .event.on_due = on_flush, .disk = &sim_io->disk, .up_to = sim_io->next_index - 1};
         host_later(sim_io->host, sim_io->disk.flush_ms, &flush->event);
     }
     return 0;

@@ -1,0 +1,253 @@
+#include "faults.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "crowd.h"
+
+enum { CALM_MS = 3000, FAULTS_MIN = 3, FAULTS_MAX = 7, SETTLE_MS = 2000, FINISH_MS = 120000 };
+
+enum fault_kind {
+    FAULT_KILL_ONE,
+    FAULT_KILL_MAJORITY,
+    FAULT_KILL_ALL,
+    FAULT_KILL_AND_BACK, /* at once */
+    FAULT_PAUSE,
+    FAULT_ISOLATE,
+    FAULT_SPLIT,
+    FAULT_ONE_WAY_IN,
+    FAULT_ONE_WAY_OUT,
+    FAULT_EVERYBODY_ALONE,
+    FAULT_LOSS,
+    FAULT_SLOW_LINKS,
+    FAULT_SLOW_DISK,
+    FAULT_STORE_STUCK,
+    FAULT_TRANSFER,
+    FAULT_MEMBER,
+    FAULTS
+};
+
+static const char *const fault_names[] = {
+    "kill one",  "kill a majority", "kill all",    "kill and start",  "pause one", "isolate",
+    "split",     "one way in",      "one way out", "everybody alone", "lose 30 %", "slow links",
+    "slow disk", "store stuck",     "transfer",    "one more member"};
+
+struct schedule {
+    struct world *world;
+    unsigned faults;
+    unsigned victim;
+};
+
+/* ---- the whole net ---- */
+
+static void cut_node(struct world *world, unsigned i, bool in, bool out, bool is_cut)
+{
+    for (unsigned k = 0; k < SIM_HOSTS; k++) {
+        if (in) world_cut(world, k, i, is_cut);
+        if (out) world_cut(world, i, k, is_cut);
+    }
+}
+
+static void set_links(struct world *world, unsigned latency_ms, unsigned jitter_ms,
+                      unsigned loss_percent)
+{
+    for (unsigned i = 0; i < SIM_HOSTS; i++) {
+        for (unsigned k = 0; k < SIM_HOSTS; k++) {
+            struct net_link *link = &world->net.links[i][k];
+            link->latency_ms = latency_ms;
+            link->jitter_ms = jitter_ms;
+            link->loss_percent = loss_percent;
+        }
+    }
+}
+
+static void heal(struct world *world)
+{
+    set_links(world, 2, 8, 0);
+    for (unsigned i = 0; i < world->count; i++) {
+        cut_node(world, i, true, true, false);
+        world_resume(world, i);
+        world->nodes[i].disk.disk.latency_ms = 4;
+        world->nodes[i].store.latency_ms = 30;
+        world->nodes[i].store.is_stuck = false;
+        if (!world->nodes[i].is_member) continue;
+        world_start(world, i);
+        store_wake(&world->nodes[i]);
+    }
+}
+
+/* ---- victims ---- */
+
+static unsigned members(const struct world *world)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < world->count; i++)
+        count += world->nodes[i].is_member;
+    return count;
+}
+
+static unsigned any_member(struct world *world)
+{
+    for (;;) {
+        unsigned i = (unsigned)sim_draw(&world->sim, world->count);
+        if (world->nodes[i].is_member) return i;
+    }
+}
+
+static unsigned choose_victim(struct world *world)
+{
+    unsigned leader = world_leader(world);
+    bool hits_leader = leader < world->count && sim_chance(&world->sim, 60);
+    return hits_leader ? leader : any_member(world);
+}
+
+static void kill_some(struct world *world, unsigned count)
+{
+    for (unsigned i = any_member(world); count > 0; i = (i + 1) % world->count) {
+        if (!world->nodes[i].host.is_up || !world->nodes[i].is_member) continue;
+        world_kill(world, i);
+        count--;
+    }
+}
+
+/* One more member, which is made a voter, and leaves at the end of the run or not. */
+static void grow(struct world *world)
+{
+    if (world->count >= SIM_HOSTS || world->nodes[world->count - 1].has_joined) return;
+    unsigned i = world_grow(world);
+    if (!world_add(world, i)) return;
+    world_run(world, 1500);
+    for (unsigned tries = 0; tries < 10 && !world_promote(world, i); tries++)
+        world_run(world, 500);
+}
+
+static void begin(struct schedule *schedule, enum fault_kind kind)
+{
+    struct world *world = schedule->world;
+    unsigned count = members(world), victim = choose_victim(world);
+    sim_trace(&world->sim, "---- %s (tea-%u)", fault_names[kind], victim + 1);
+    switch (kind) {
+    case FAULT_KILL_ONE: world_kill(world, victim); break;
+    case FAULT_KILL_MAJORITY: kill_some(world, count / 2 + 1); break;
+    case FAULT_KILL_ALL: kill_some(world, count); break;
+    case FAULT_KILL_AND_BACK:
+        world_kill(world, victim);
+        world_start(world, victim);
+        break;
+    case FAULT_PAUSE: world_pause(world, victim); break;
+    case FAULT_ISOLATE: cut_node(world, victim, true, true, true); break;
+    case FAULT_ONE_WAY_IN: cut_node(world, victim, true, false, true); break;
+    case FAULT_ONE_WAY_OUT: cut_node(world, victim, false, true, true); break;
+    case FAULT_SPLIT:
+        for (unsigned i = 0; i < world->count; i++)
+            for (unsigned k = 0; k < world->count; k++)
+                if ((i < count / 2) != (k < count / 2)) world_cut(world, i, k, true);
+        break;
+    case FAULT_EVERYBODY_ALONE:
+        for (unsigned i = 0; i < world->count; i++)
+            cut_node(world, i, true, true, true);
+        break;
+    case FAULT_LOSS: set_links(world, 2, 8, 30); break;
+    case FAULT_SLOW_LINKS: set_links(world, 20, 400, 0); break;
+    case FAULT_SLOW_DISK: world->nodes[victim].disk.disk.latency_ms = 400; break;
+    case FAULT_STORE_STUCK: world->nodes[victim].store.is_stuck = true; break;
+    case FAULT_TRANSFER: world_transfer(world, any_member(world)); break;
+    case FAULT_MEMBER: grow(world); break;
+    case FAULTS: break;
+    }
+}
+
+/* ---- a run ---- */
+
+static void run_faults(struct schedule *schedule)
+{
+    struct world *world = schedule->world;
+    struct sim *sim = &world->sim;
+    unsigned count = (unsigned)sim_between(sim, FAULTS_MIN, FAULTS_MAX);
+    for (unsigned i = 0; i < count && !world->is_fatal; i++) {
+        begin(schedule, (enum fault_kind)sim_draw(sim, FAULTS));
+        /* Sometimes two of them overlap. */
+        if (sim_chance(sim, 30)) {
+            world_run(world, sim_between(sim, 50, 1500));
+            begin(schedule, (enum fault_kind)sim_draw(sim, FAULTS));
+            schedule->faults++;
+        }
+        world_run(world, sim_between(sim, 500, 4500));
+        sim_trace(sim, "---- heal");
+        heal(world);
+        schedule->faults++;
+        world_run(world, sim_between(sim, 100, 2500));
+    }
+}
+
+static bool finish(struct world *world)
+{
+    uint64_t until_ms = world->sim.now_ms + FINISH_MS;
+    world_run(world, SETTLE_MS);
+    crowd_finish(world->crowd);
+    while (world->sim.now_ms < until_ms && !world->is_fatal) {
+        world_run(world, 250);
+        if (crowd_is_done(world->crowd) && world_is_level(world)) {
+            world_run(world, 50);
+            if (crowd_is_done(world->crowd) && world_is_level(world)) return true;
+        }
+    }
+    return false;
+}
+
+static void judge(struct world *world, bool is_finished, struct run_result *result)
+{
+    world_tell_finals(world);
+    bool is_good = checker_run(world->checker, &result->report);
+    result->is_good = is_good && is_finished && !world->is_fatal;
+    const struct checker_report *report = &result->report;
+    if (!is_good) {
+        snprintf(result->error, sizeof result->error, "%s", checker_name(report->first));
+        snprintf(result->words, sizeof result->words, "%s", report->words);
+    } else if (world->is_fatal) {
+        snprintf(result->error, sizeof result->error, "FATAL");
+        snprintf(result->words, sizeof result->words, "%s", world->fatal);
+    } else if (!is_finished) {
+        snprintf(result->error, sizeof result->error, "STUCK");
+        snprintf(result->words, sizeof result->words, "not all are answered and level in time");
+    }
+}
+
+void run_seed(const struct run_options *options, struct run_result *result)
+{
+    static const unsigned windows[] = {8, 16, 64, 1 << 17}, keeps[] = {8, 16, 64};
+    struct world world;
+    struct sim chance;
+    sim_init(&chance, ~options->seed);
+    *result = (struct run_result){.is_good = false};
+    world_init(&world, &(struct world_options){.seed = options->seed,
+                                               .count = sim_chance(&chance, 30) ? 5 : 3,
+                                               .window = windows[sim_draw(&chance, 4)],
+                                               .keep_log = keeps[sim_draw(&chance, 3)],
+                                               .mistake = options->mistake,
+                                               .traces = options->traces});
+    world.net.reorders = sim_chance(&chance, 20);
+    world.lookup_ms = sim_chance(&chance, 30) ? 1500 : 5;
+    struct crowd *crowd = crowd_new(
+        &world,
+        &(struct crowd_options){.clients = 6, .pages = 4, .commands = 200, .pause_ms = 600});
+    struct schedule schedule = {.world = &world};
+    world_run(&world, CALM_MS);
+    crowd_start(crowd);
+    world_run(&world, 500);
+    run_faults(&schedule);
+    judge(&world, finish(&world), result);
+    result->virtual_ms = world.sim.now_ms;
+    result->events = world.sim.events;
+    result->faults = schedule.faults;
+    result->elections = world.elections;
+    result->kills = world.kills;
+    result->gaps = world.gaps;
+    result->snapshots = world.snapshots;
+    result->backfilled = world.backfilled;
+    result->retries = world.retries;
+    result->known = world.known;
+    result->lost = world.net.lost;
+    world_close(&world);
+    crowd_free(crowd);
+}

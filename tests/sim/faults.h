@@ -1,0 +1,21 @@
+/* One run: a cluster, its people, and a schedule of faults that follows from the seed. */
+#pragma once
+#include "world.h"
+
+struct run_options {
+    uint64_t seed;
+    enum mistake mistake;
+    bool traces;
+};
+
+struct run_result {
+    bool is_good;
+    char error[32]; /* its name: of the checker, or FATAL, STUCK */
+    char words[240];
+    struct checker_report report;
+    uint64_t virtual_ms, events, elections, kills, gaps, snapshots, backfilled, retries, known,
+        lost;
+    unsigned faults;
+};
+
+void run_seed(const struct run_options *options, struct run_result *result);

@@ -1,0 +1,128 @@
+/* Many simulated clusters, one for each seed.
+ *
+ *   soak [--from N] [--seeds N] [--seconds N] [--mistake NUMBER]
+ *   soak --seed N [--trace]        one seed again, exactly
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "faults.h"
+
+struct settings {
+    uint64_t from, seeds, seconds;
+    enum mistake mistake;
+    bool traces, is_one;
+};
+
+struct totals {
+    uint64_t seeds, failed, commands, acknowledged, unknown, present, refused, mounts, views;
+    uint64_t virtual_ms, events, elections, kills, gaps, snapshots, backfilled, retries, known;
+    uint64_t faults;
+};
+
+static enum mistake mistake_of(const char *text)
+{
+    unsigned number = (unsigned)strtoul(text, NULL, 10);
+    for (int mistake = 0; mistake < MISTAKES; mistake++)
+        if (mistake_number((enum mistake)mistake) == number) return (enum mistake)mistake;
+    fprintf(stderr, "soak: there is no mistake %s\n", text);
+    exit(2);
+}
+
+static void read_arguments(struct settings *settings, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--trace") == 0) {
+            settings->traces = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--from") == 0) {
+            settings->from = strtoull(value, NULL, 10);
+        } else if (strcmp(argv[i], "--seeds") == 0) {
+            settings->seeds = strtoull(value, NULL, 10);
+        } else if (strcmp(argv[i], "--seconds") == 0) {
+            settings->seconds = strtoull(value, NULL, 10);
+        } else if (strcmp(argv[i], "--mistake") == 0) {
+            settings->mistake = mistake_of(value);
+        } else if (strcmp(argv[i], "--seed") == 0) {
+            settings->from = strtoull(value, NULL, 10);
+            settings->seeds = 1;
+            settings->is_one = true;
+        } else {
+            fprintf(stderr, "soak: unknown argument '%s'\n", argv[i]);
+            exit(2);
+        }
+        i++;
+    }
+}
+
+static void add(struct totals *totals, const struct run_result *result)
+{
+    const struct checker_report *report = &result->report;
+    totals->seeds++;
+    totals->failed += !result->is_good;
+    totals->commands += report->commands;
+    totals->acknowledged += report->acknowledged;
+    totals->unknown += report->unknown;
+    totals->present += report->unknown_present;
+    totals->refused += report->refused;
+    totals->mounts += report->mounts;
+    totals->views += report->views;
+    totals->virtual_ms += result->virtual_ms;
+    totals->events += result->events;
+    totals->elections += result->elections;
+    totals->kills += result->kills;
+    totals->gaps += result->gaps;
+    totals->snapshots += result->snapshots;
+    totals->backfilled += result->backfilled;
+    totals->retries += result->retries;
+    totals->known += result->known;
+    totals->faults += result->faults;
+}
+
+static void report(const struct totals *t, double seconds)
+{
+    printf("%" PRIu64 " seeds, %" PRIu64
+           " failed; %.1f s, %.0f hours of simulated time, %.1f million "
+           "events\n",
+           t->seeds, t->failed, seconds, (double)t->virtual_ms / 3600e3, (double)t->events / 1e6);
+    printf("commands %" PRIu64 ": %" PRIu64 " acknowledged, %" PRIu64 " unknown (%" PRIu64
+           " of them in the log), %" PRIu64 " refused\n",
+           t->commands, t->acknowledged, t->unknown, t->present, t->refused);
+    printf("pages: %" PRIu64 " mounts, %" PRIu64 " messages shown\n", t->mounts, t->views);
+    printf("faults %" PRIu64 ": %" PRIu64 " nodes killed; %" PRIu64 " elections, %" PRIu64
+           " snapshots, %" PRIu64 " gaps, %" PRIu64 " events fetched\n",
+           t->faults, t->kills, t->elections, t->snapshots, t->gaps, t->backfilled);
+    printf("ids found in a store %" PRIu64 ", searched again %" PRIu64 "\n", t->known, t->retries);
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {.from = 1, .seeds = 100};
+    struct totals totals = {.seeds = 0};
+    read_arguments(&settings, argc, argv);
+    uint64_t begun_ns = clock_ns();
+    for (uint64_t i = 0; i < settings.seeds; i++) {
+        struct run_result result;
+        uint64_t seed = settings.from + i;
+        run_seed(&(struct run_options){.seed = seed,
+                                       .mistake = settings.mistake,
+                                       .traces = settings.traces},
+                 &result);
+        add(&totals, &result);
+        if (!result.is_good) {
+            printf("seed %" PRIu64 ": %s: %s\n  again: %s --seed %" PRIu64 " --trace\n", seed,
+                   result.error, result.words, argv[0], seed);
+            fflush(stdout);
+            if (settings.mistake != NO_MISTAKE) break;
+        }
+        uint64_t spent_s = (clock_ns() - begun_ns) / 1000000000;
+        if (settings.seconds > 0 && spent_s >= settings.seconds) break;
+    }
+    report(&totals, (double)(clock_ns() - begun_ns) / 1e9);
+    return totals.failed == 0 ? 0 : 1;
+}
