@@ -383,12 +383,12 @@ static void join(struct page *page, struct world_node *node)
 {
     struct world *world = page->crowd->world;
     enum mistake mistake = world->mistake;
-    if (node->machine.has_gap && mistake != BACKFILL_STOPS) { /* 503 */
+    bool serves_gap = mistake == BACKFILL_STOPS && node->machine.has_gap;
+    if (node->machine.has_gap && !serves_gap) { /* 503 */
         page_elsewhere(page, 100);
         return;
     }
-    bool is_behind =
-        node->chat.number < page->seen && mistake != STALE_RECONNECT && mistake != BACKFILL_STOPS;
+    bool is_behind = node->chat.number < page->seen && mistake != STALE_RECONNECT && !serves_gap;
     if (is_behind && page->held_since_ms == 0) page->held_since_ms = world->sim.now_ms;
     if (is_behind && world->sim.now_ms - page->held_since_ms < HOLD_MS) {
         page_try(page, node, 50);

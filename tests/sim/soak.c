@@ -20,7 +20,7 @@ struct settings {
 struct totals {
     uint64_t seeds, failed, commands, acknowledged, unknown, present, refused, mounts, views;
     uint64_t virtual_ms, events, elections, kills, gaps, snapshots, backfilled, retries, known;
-    uint64_t faults;
+    uint64_t faults, repeated, changed;
 };
 
 static enum mistake mistake_of(const char *text)
@@ -82,6 +82,8 @@ static void add(struct totals *totals, const struct run_result *result)
     totals->retries += result->retries;
     totals->known += result->known;
     totals->faults += result->faults;
+    totals->repeated += result->repeated;
+    totals->changed += result->changed;
 }
 
 static void report(const struct totals *t, double seconds)
@@ -97,7 +99,9 @@ static void report(const struct totals *t, double seconds)
     printf("faults %" PRIu64 ": %" PRIu64 " nodes killed; %" PRIu64 " elections, %" PRIu64
            " snapshots, %" PRIu64 " gaps, %" PRIu64 " events fetched\n",
            t->faults, t->kills, t->elections, t->snapshots, t->gaps, t->backfilled);
-    printf("ids found in a store %" PRIu64 ", searched again %" PRIu64 "\n", t->known, t->retries);
+    printf("ids found in a store %" PRIu64 ", searched again %" PRIu64
+           ", found when applied %" PRIu64 "; changes of members %" PRIu64 "\n",
+           t->known, t->retries, t->repeated, t->changed);
 }
 
 int main(int argc, char **argv)

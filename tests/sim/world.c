@@ -28,9 +28,9 @@ const char *mistake_words(enum mistake mistake)
 void world_fatal(struct world *world, const struct world_node *node, const char *words)
 {
     sim_trace(&world->sim, "%s ends: %s", node->address, words);
-    if (world->is_fatal) return;
     world->is_fatal = true;
     snprintf(world->fatal, sizeof world->fatal, "%s: %s", node->address, words);
+    longjmp(world->on_fatal, 1);
 }
 
 /* ---- nodes ---- */
@@ -136,7 +136,7 @@ void world_resume(struct world *world, unsigned i)
     struct world_node *node = &world->nodes[i];
     if (!node->host.is_paused) return;
     sim_trace(&world->sim, "resume %s", node->address);
-    node->was_paused = true;
+    node->resumed_ms = world->sim.now_ms;
     host_resume(&node->host);
 }
 
@@ -158,18 +158,14 @@ unsigned world_grow(struct world *world)
 
 static void on_change_done(struct raft_change *change, int status)
 {
-    struct world *world = change->data;
-    sim_trace(&world->sim, "change of members: %s", status == 0 ? "done" : raft_strerror(status));
-}
-
-/* raft may call back for a change that it refused. */
-static struct raft_change *change_of(struct world *world)
-{
-    struct raft_change *change = &world->changes[world->changes_count % WORLD_CHANGES];
-    world->changes_count++;
-    memset(change, 0, sizeof *change);
-    change->data = world;
-    return change;
+    const struct member_change *done = (struct member_change *)change;
+    struct world *world = done->world;
+    struct world_node *node = &world->nodes[done->node];
+    sim_trace(&world->sim, "change of %s: %s", node->address,
+              status == 0 ? "done" : raft_strerror(status));
+    if (status != 0) return;
+    world->changed++;
+    node->is_member = done->is_member;
 }
 
 static struct raft *leading(struct world *world)
@@ -179,25 +175,34 @@ static struct raft *leading(struct world *world)
     return &world->nodes[leader].raft;
 }
 
+static struct raft_change *change_of(struct world *world, unsigned i, bool is_member)
+{
+    struct member_change *change = &world->changes[world->changes_count % WORLD_CHANGES];
+    world->changes_count++;
+    *change = (struct member_change){.world = world, .node = i, .is_member = is_member};
+    return &change->change;
+}
+
 bool world_add(struct world *world, unsigned i)
 {
     struct raft *raft = leading(world);
     const struct world_node *node = &world->nodes[i];
     return raft != NULL &&
-           raft_add(raft, change_of(world), i + 1, node->address, on_change_done) == 0;
+           raft_add(raft, change_of(world, i, false), i + 1, node->address, on_change_done) == 0;
 }
 
 bool world_promote(struct world *world, unsigned i)
 {
     struct raft *raft = leading(world);
     return raft != NULL &&
-           raft_assign(raft, change_of(world), i + 1, RAFT_VOTER, on_change_done) == 0;
+           raft_assign(raft, change_of(world, i, true), i + 1, RAFT_VOTER, on_change_done) == 0;
 }
 
 bool world_remove(struct world *world, unsigned i)
 {
     struct raft *raft = leading(world);
-    return raft != NULL && raft_remove(raft, change_of(world), i + 1, on_change_done) == 0;
+    return raft != NULL &&
+           raft_remove(raft, change_of(world, i, false), i + 1, on_change_done) == 0;
 }
 
 static void on_transferred(struct raft_transfer *transfer)

@@ -12,6 +12,8 @@
  * this: each must be found by the checker, or the simulation proves nothing (test_mistakes.c).
  */
 #pragma once
+#include <setjmp.h>
+
 #include "chat/chat.h"
 #include "checker.h"
 #include "cluster/backfill.h"
@@ -23,30 +25,31 @@
 
 enum { WORLD_HEARTBEAT_MS = 100, WORLD_ELECTION_MS = 1000, WORLD_ROOMS = 2, WORLD_CHANGES = 64 };
 
-#define MISTAKE_TABLE(X)                                                                      \
-    X(NO_MISTAKE, 0, "")                                                                      \
-    X(DEDUP_IN_LEADER, 1, "ids are remembered by the leader alone")                           \
-    X(DEDUP_BEFORE_APPEND, 2, "ids are looked for before the append, not when it is applied") \
-    X(WINDOW_NOT_REBUILT, 3, "the ids are not taken up again at start")                       \
-    X(DEDUP_EXPIRES, 4, "ids are forgotten by the clock")                                     \
-    X(ACK_BEFORE_COMMIT, 5, "acknowledged when it is appended")                               \
-    X(ACK_BEFORE_FLUSH, 6, "the log says that it is stored before it is")                     \
-    X(OLD_TERM_COMMIT, 7, "entries of old terms are committed by counting")                   \
-    X(LOST_IS_REFUSED, 8, "lost leadership is told as refused")                               \
-    X(SERVES_AFTER_PAUSE, 10, "an old leader answers after a pause as before it")             \
-    X(NOT_READY, 11, "a new leader judges before it has applied the old terms")               \
-    X(SHOWN_AT_APPEND, 12, "pages are shown what is appended")                                \
-    X(RENDER_THEN_SUBSCRIBE, 13, "a page is rendered, then subscribed")                       \
-    X(SUBSCRIBE_THEN_RENDER, 14, "a page is subscribed, then rendered, without a filter")     \
-    X(STALE_RECONNECT, 15, "a page is taken by a node that is behind it")                     \
-    X(GAP_NOT_TOLD, 16, "pages are not told of events that were fetched")                     \
-    X(STORE_AHEAD, 17, "the store's mark of the log is ahead of its events")                  \
-    X(BACKFILL_STOPS, 18, "a backfill stops halfway, and the node serves")                    \
-    X(CLOCK_IN_APPLY, 19, "applying looks at the clock")                                      \
-    X(NUMBER_OVERWRITTEN, 24, "a second answer has the number of the last event")             \
-    X(GOES_ON_AFTER_UNKNOWN, 25, "a command lands behind the client's next one")              \
-    X(FORGETS_TAIL, 26, "entries at the log's end are lost, and nobody notices")              \
-    X(WINDOW_TOO_SHORT, 29, "a search that is older than the window counts as one")           \
+#define MISTAKE_TABLE(X)                                                                          \
+    X(NO_MISTAKE, 0, "")                                                                          \
+    X(DEDUP_IN_LEADER, 1, "ids are remembered by the leader alone")                               \
+    X(DEDUP_BEFORE_APPEND, 2, "ids are looked for where they come in, not when they are applied") \
+    X(WINDOW_NOT_REBUILT, 3, "the ids are not taken up again at start")                           \
+    X(DEDUP_EXPIRES, 4, "ids are forgotten by the clock")                                         \
+    X(ACK_BEFORE_COMMIT, 5, "acknowledged when it is appended")                                   \
+    X(ACK_BEFORE_FLUSH, 6, "the log says that it is stored before it is")                         \
+    X(OLD_TERM_COMMIT, 7, "entries of old terms are committed by counting")                       \
+    X(LOST_IS_REFUSED, 8, "lost leadership is told as refused")                                   \
+    X(SERVES_AFTER_PAUSE, 10, "an old leader answers after a pause as before it")                 \
+    X(NOT_READY, 11,                                                                              \
+      "a new leader judges before it has applied the old terms, and nobody after it")             \
+    X(SHOWN_AT_APPEND, 12, "pages are shown what is appended")                                    \
+    X(RENDER_THEN_SUBSCRIBE, 13, "a page is rendered, then subscribed")                           \
+    X(SUBSCRIBE_THEN_RENDER, 14, "a page is subscribed, then rendered, without a filter")         \
+    X(STALE_RECONNECT, 15, "a page is taken by a node that is behind it")                         \
+    X(GAP_NOT_TOLD, 16, "pages are not told of events that were fetched")                         \
+    X(STORE_AHEAD, 17, "the store's mark of the log is ahead of its events")                      \
+    X(BACKFILL_STOPS, 18, "a backfill stops halfway, and the node serves")                        \
+    X(CLOCK_IN_APPLY, 19, "applying looks at the clock")                                          \
+    X(NUMBER_OVERWRITTEN, 24, "a second answer has the number of the last event")                 \
+    X(GOES_ON_AFTER_UNKNOWN, 25, "a command lands behind the client's next one")                  \
+    X(FORGETS_TAIL, 26, "entries at the log's end are lost, and nobody notices")                  \
+    X(WINDOW_TOO_SHORT, 29, "a search that is older than the window counts as one")               \
     X(SNAPSHOT_NOT_HELD, 30, "the log is cut before the store has it")
 
 #define MISTAKE_ENUM(name, number, words) name,
@@ -93,7 +96,8 @@ struct world_node {
     struct forward *forward;
     struct backfill *backfill;
     struct in_flight *entry;
-    bool is_leading, is_closing, in_entry, was_paused;
+    bool is_leading, is_closing, in_entry;
+    uint64_t resumed_ms;
     raft_id leader, elected;
     raft_term leader_term, elected_term;
     uint64_t chunks;     /* of backfill */
@@ -102,6 +106,13 @@ struct world_node {
     uint64_t beat_ms, heard_ms[SIM_HOSTS]; /* when each of the others was heard last, */
     uint64_t heard_number[SIM_HOSTS];      /* and what it told */
     bool heard_gap[SIM_HOSTS];
+};
+
+struct member_change {         /* raft may call back for one that it refused */
+    struct raft_change change; /* first */
+    struct world *world;
+    unsigned node;
+    bool is_member; /* once it is done */
 };
 
 struct world {
@@ -115,11 +126,12 @@ struct world {
     unsigned window;    /* ids that apply looks among */
     unsigned keep_log;  /* entries between two snapshots, and behind one */
     unsigned lookup_ms; /* between the look into the store and what follows from it */
-    struct raft_change changes[WORLD_CHANGES];
+    struct member_change changes[WORLD_CHANGES];
     unsigned changes_count;
     bool is_fatal;
     char fatal[200];
-    uint64_t elections, kills, gaps, snapshots, backfilled, retries, known;
+    jmp_buf on_fatal; /* where a node that ends itself ends the run */
+    uint64_t elections, kills, gaps, snapshots, backfilled, retries, known, repeated, changed;
 };
 
 struct world_options {
@@ -130,7 +142,7 @@ struct world_options {
     bool traces;
 };
 
-/* All nodes are up, none leads. */
+/* All nodes are up, none leads. Then setjmp(world->on_fatal): it is jumped to when a node ends itself. */
 void world_init(struct world *world, const struct world_options *options);
 void world_close(struct world *world);
 void world_run(struct world *world, uint64_t for_ms);

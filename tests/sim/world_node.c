@@ -87,6 +87,7 @@ static void on_outcome(void *owner, const struct command_id *id, enum chat_outco
 {
     struct world_node *node = owner;
     struct message_sent told = *event;
+    if (outcome == CHAT_KNOWN) node->world->repeated++;
     if (node->world->mistake == NUMBER_OVERWRITTEN && outcome == CHAT_KNOWN) {
         told.number = node->chat.number;
     }
@@ -172,6 +173,7 @@ static int apply_without_window(struct raft_fsm *fsm, const struct raft_buffer *
     }
     window_close(window);
     *window = kept;
+    if (node->world->mistake == DEDUP_BEFORE_APPEND) window_reset(window, node->chat.number + 1);
     return rv;
 }
 
@@ -192,7 +194,7 @@ static void plant(struct world_node *node)
 {
     enum mistake mistake = node->world->mistake;
     node->machine_fsm = node->machine.fsm;
-    if (mistake == DEDUP_IN_LEADER || mistake == DEDUP_BEFORE_APPEND)
+    if (mistake == DEDUP_IN_LEADER || mistake == DEDUP_BEFORE_APPEND || mistake == NOT_READY)
         node->machine.fsm.apply = apply_without_window;
     if (mistake == DEDUP_EXPIRES || mistake == CLOCK_IN_APPLY)
         node->machine.fsm.apply = apply_by_the_clock;
@@ -223,6 +225,11 @@ static void on_appended_command(void *owner, const struct send_message *command)
     if (appended->is_acknowledged) forward_applied(node->forward, &event.id, CHAT_APPLIED, &event);
 }
 
+static bool was_just_paused(const struct world_node *node)
+{
+    return node->resumed_ms > 0 && node->world->sim.now_ms - node->resumed_ms < WORLD_ELECTION_MS;
+}
+
 static void mistake_at_append(struct world_node *node, struct slice entry)
 {
     enum mistake mistake = node->world->mistake;
@@ -231,30 +238,39 @@ static void mistake_at_append(struct world_node *node, struct slice entry)
         .node = node,
         .number = node->chat.number,
         .is_shown = mistake == SHOWN_AT_APPEND,
-        .is_acknowledged =
-            mistake == ACK_BEFORE_COMMIT || (mistake == SERVES_AFTER_PAUSE && node->was_paused),
+        .is_acknowledged = mistake == ACK_BEFORE_COMMIT ||
+                           (mistake == SERVES_AFTER_PAUSE && was_just_paused(node)),
     };
     if (appended.is_shown || appended.is_acknowledged)
         batch_read(entry, on_appended_command, &appended, &errmsg);
+}
+
+static bool most_have(struct raft *raft, raft_index index)
+{
+    unsigned have = 0;
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        raft_index match = raft->last_stored;
+        raft_id id = raft->configuration.servers[i].id;
+        if (id != raft->id && raft_match_index(raft, id, &match) != 0) match = 0;
+        have += match >= index;
+    }
+    return have > raft->configuration.n / 2;
 }
 
 /* A leader that counts who has an entry, whatever its term. */
 static void commit_old_terms(struct world_node *node)
 {
     struct raft *raft = &node->raft;
-    unsigned voters = 0, have;
-    if (!node->is_leading) return;
-    for (raft_index index = raft->commit_index + 1; index <= raft_last_index(raft); index++) {
-        have = voters = 0;
-        for (unsigned i = 0; i < raft->configuration.n; i++) {
-            raft_index match = raft->last_stored;
-            raft_id id = raft->configuration.servers[i].id;
-            if (id != raft->id && raft_match_index(raft, id, &match) != 0) match = 0;
-            voters++;
-            have += match >= index;
-        }
-        if (have <= voters / 2) return;
+    const struct disk *disk = &node->disk.disk;
+    if (!node->is_leading || raft->last_applied != raft->commit_index) return;
+    for (raft_index index = raft->commit_index + 1; index <= raft->last_stored; index++) {
+        if (!most_have(raft, index) || index < disk->first) return;
+        const struct disk_entry *entry = &disk->entries[index - disk->first];
+        struct raft_buffer buffer = {.base = entry->bytes, .len = entry->len};
+        void *result;
         raft->commit_index = index;
+        if (entry->type == RAFT_COMMAND) raft->fsm->apply(raft->fsm, &buffer, &result);
+        raft->last_applied = index;
     }
 }
 
@@ -360,7 +376,6 @@ static void settle(struct world_node *node)
     if (!node->is_leading) return;
     if (guard_ready(&node->guard) || world->mistake == NOT_READY) {
         propose_pump(node->propose, now_ms, (int64_t)(1000000 + now_ms));
-        node->was_paused = false;
     }
     guard_tell_commit(&node->guard);
     if (world->mistake == OLD_TERM_COMMIT) commit_old_terms(node);
@@ -449,7 +464,8 @@ void node_open(struct world_node *node, bool must_bootstrap)
     struct world *world = node->world;
     struct raft *raft = &node->raft;
     host_start(&node->host);
-    node->is_closing = node->is_leading = node->in_entry = node->was_paused = false;
+    node->is_closing = node->is_leading = node->in_entry = false;
+    node->resumed_ms = 0;
     node->entry = NULL;
     node->leader = node->elected = 0;
     node->leader_term = node->elected_term = 0;

@@ -176,8 +176,13 @@ void store_restore(struct world_node *node)
 
 static bool searches(enum mistake mistake)
 {
-    return mistake != DEDUP_IN_LEADER && mistake != DEDUP_BEFORE_APPEND &&
-           mistake != WINDOW_NOT_REBUILT && mistake != DEDUP_EXPIRES;
+    return mistake != DEDUP_IN_LEADER && mistake != WINDOW_NOT_REBUILT && mistake != DEDUP_EXPIRES;
+}
+
+static bool trusts_any_search(enum mistake mistake)
+{
+    return !searches(mistake) || mistake == DEDUP_BEFORE_APPEND || mistake == NOT_READY ||
+           mistake == WINDOW_TOO_SHORT;
 }
 
 /* Number of the event of this id, as far as is durable; 0 = none. */
@@ -213,11 +218,10 @@ static void look(struct taken *taken)
     struct send_message *command = &taken->request.command;
     uint64_t number = searches(world->mistake) ? find(node, &command->id) : 0;
     command->unseen_up_to = node->store.number;
-    if (!searches(world->mistake) || world->mistake == WINDOW_TOO_SHORT) {
-        command->unseen_up_to = UINT64_MAX;
-    }
+    if (trusts_any_search(world->mistake)) command->unseen_up_to = UINT64_MAX;
     if (number > 0) {
         world->known++;
+        if (world->mistake == NUMBER_OVERWRITTEN) number = node->chat.number;
         deliver(taken, &(struct answer){.kind = ANSWER_ACCEPTED, .number = number});
         return;
     }

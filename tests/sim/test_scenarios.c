@@ -1,0 +1,325 @@
+/* Failures that are known by name, step by step; and that a mistake in the same place is found. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "crowd.h"
+
+enum { PATIENCE_MS = 20 * 1000, KEEP = 8, SMALL_WINDOW = 8, MANY = 1000000 };
+
+struct scene {
+    struct world *world;
+    struct crowd *crowd;
+    unsigned a, b, c; /* the leader at first, and two others */
+};
+
+static void begin(struct scene *scene, enum mistake mistake, unsigned count, unsigned window,
+                  unsigned keep_log)
+{
+    struct world *world = mem_new(sizeof *world);
+    world_init(
+        world,
+        &(struct world_options){
+            .seed = 7, .count = count, .window = window, .keep_log = keep_log, .mistake = mistake});
+    struct crowd *crowd = crowd_new(world, &(struct crowd_options){.clients = 1, .pages = 3, .pause_ms = 1});
+    *scene = (struct scene){.world = world, .crowd = crowd};
+    crowd_start(crowd);
+    world_run(world, 4000);
+    scene->a = world_leader(world);
+    assert_true(scene->a < count);
+    scene->b = (scene->a + 1) % count;
+    scene->c = (scene->a + 2) % count;
+}
+
+static void cut(struct scene *scene, unsigned i, bool is_cut)
+{
+    for (unsigned k = 0; k < scene->world->count; k++) {
+        if (k == i) continue;
+        world_cut(scene->world, i, k, is_cut);
+        world_cut(scene->world, k, i, is_cut);
+    }
+}
+
+static void link_only(struct scene *scene, unsigned i, unsigned k)
+{
+    world_cut(scene->world, i, k, false);
+    world_cut(scene->world, k, i, false);
+}
+
+/* Step by step until somebody but `not_this` leads. */
+static unsigned run_until_leads(struct scene *scene, unsigned not_this)
+{
+    struct world *world = scene->world;
+    for (unsigned i = 0; i < PATIENCE_MS; i++) {
+        unsigned leader = world_leader(world);
+        if (leader < world->count && leader != not_this) return leader;
+        world_run(world, 1);
+    }
+    fail_msg("nobody leads");
+    return 0;
+}
+
+static void run_until_number(struct scene *scene, unsigned i, uint64_t number)
+{
+    for (unsigned k = 0; k < PATIENCE_MS; k++) {
+        if (scene->world->nodes[i].chat.number >= number) return;
+        world_run(scene->world, 1);
+    }
+    fail_msg("node %u stays at %u", i, (unsigned)scene->world->nodes[i].chat.number);
+}
+
+static void write_some(struct scene *scene, unsigned node, unsigned who, unsigned count)
+{
+    for (unsigned n = 1; n <= count; n++) {
+        crowd_send(scene->crowd, who, n, node);
+        world_run(scene->world, 60);
+    }
+}
+
+static struct checker_report finish(struct scene *scene)
+{
+    struct world *world = scene->world;
+    struct checker_report report;
+    for (unsigned i = 0; i < world->count; i++) {
+        cut(scene, i, false);
+        world->nodes[i].store.is_stuck = false;
+        world_resume(world, i);
+        world_start(world, i);
+        store_wake(&world->nodes[i]);
+    }
+    world_run(world, 12000); /* beyond every deadline */
+    crowd_finish(scene->crowd);
+    for (unsigned i = 0; i < 100 && !(crowd_is_done(scene->crowd) && world_is_level(world)); i++)
+        world_run(world, 250);
+    world_tell_finals(world);
+    checker_run(world->checker, &report);
+    world_close(world);
+    crowd_free(scene->crowd);
+    mem_free(world);
+    return report;
+}
+
+static void assert_good(struct scene *scene)
+{
+    struct checker_report report = finish(scene);
+    if (report.first != CHECKER_ERRORS)
+        fail_msg("%s: %s", checker_name(report.first), report.words);
+}
+
+/* ---- Figure 8 of the Raft paper ---- */
+
+/* A has an entry of term 2 that nobody else got; B has one of term 3 in its place. A leads again, gives its
+ * entry to C, and ends before anything of its new term is anywhere else. Then B may lead, and replace it. */
+static struct checker_report figure_8(enum mistake mistake)
+{
+    struct scene scene;
+    begin(&scene, mistake, 3, WINDOW_EVENTS, MANY);
+    struct world *world = scene.world;
+    write_some(&scene, scene.a, 1, 1);
+    cut(&scene, scene.a, true);
+    crowd_send(scene.crowd, 2, 1, scene.a);
+    world_run(world, 50);
+    unsigned second = run_until_leads(&scene, scene.a);
+    unsigned third = 3 - scene.a - second;
+    cut(&scene, second, true);
+    assert_int_equal(world->nodes[third].chat.number, 1);
+
+    link_only(&scene, scene.a, third);
+    raft_term term = world->nodes[second].raft.current_term;
+    while (world->nodes[scene.a].raft.state != RAFT_LEADER ||
+           world->nodes[scene.a].raft.current_term <= term) {
+        world_run(world, 1);
+        assert_true(world->sim.now_ms < 100 * 1000);
+    }
+    run_until_number(&scene, scene.a, 2);
+    cut(&scene, scene.a, true); /* also what is on its way */
+    world_kill(world, scene.a);
+    world_run(world, 10); /* the answer is on its way already */
+    link_only(&scene, second, third);
+    world_run(world, 5000);
+    write_some(&scene, third, 3, 2);
+    return finish(&scene);
+}
+
+static void an_entry_of_an_old_term_is_not_committed_by_counting(void **state)
+{
+    (void)state;
+    struct checker_report report = figure_8(NO_MISTAKE);
+    assert_string_equal(checker_name(report.first), "none");
+    report = figure_8(OLD_TERM_COMMIT);
+    assert_true(report.counts[CHECKER_LOST] + report.counts[CHECKER_DIVERGED] > 0);
+}
+
+/* ---- a leader that returns ---- */
+
+/* It has entries that nobody got, at the indexes of the new leader's. What it then acknowledges it must
+ * have: the new leader and it are the majority, and the new leader ends. */
+static void what_a_returning_leader_acknowledges_it_has(void **state)
+{
+    (void)state;
+    for (unsigned wait_ms = 0; wait_ms < 120; wait_ms += 7) {
+        struct scene scene;
+        begin(&scene, NO_MISTAKE, 3, WINDOW_EVENTS, MANY);
+        cut(&scene, scene.a, true);
+        for (unsigned who = 10; who < 16; who++)
+            crowd_send(scene.crowd, who, 1, scene.a);
+        world_run(scene.world, 100);
+        unsigned second = run_until_leads(&scene, scene.a), third = 3 - scene.a - second;
+        world_run(scene.world, 500);
+        write_some(&scene, second, 1, 3);
+        cut(&scene, third, true);
+        link_only(&scene, scene.a, second);
+        crowd_send(scene.crowd, 2, 1, second);
+        crowd_send(scene.crowd, 3, 1, second);
+        world_run(scene.world, wait_ms);
+        world_kill(scene.world, second);
+        link_only(&scene, scene.a, third);
+        world_run(scene.world, 6000);
+        write_some(&scene, third, 4, 2);
+        assert_good(&scene);
+    }
+}
+
+/* Its tail is to be cut and a snapshot to be installed at once; and it ends somewhere in between. */
+static void a_snapshot_comes_while_the_tail_is_cut(void **state)
+{
+    (void)state;
+    uint64_t gaps = 0;
+    for (unsigned wait_ms = 0; wait_ms < 400; wait_ms += 13) {
+        struct scene scene;
+        begin(&scene, NO_MISTAKE, 3, SMALL_WINDOW, KEEP);
+        write_some(&scene, scene.b, 1, 3);
+        cut(&scene, scene.a, true);
+        for (unsigned who = 10; who < 16; who++)
+            crowd_send(scene.crowd, who, 1, scene.a);
+        world_run(scene.world, 100);
+        unsigned second = run_until_leads(&scene, scene.a);
+        world_run(scene.world, 500);
+        write_some(&scene, second, 2, 4 * KEEP);
+        scene.world->nodes[scene.a].disk.disk.latency_ms = 30;
+        cut(&scene, scene.a, false);
+        world_run(scene.world, wait_ms);
+        world_kill(scene.world, scene.a);
+        world_run(scene.world, 300);
+        world_start(scene.world, scene.a);
+        world_run(scene.world, 2000);
+        gaps += scene.world->gaps;
+        assert_good(&scene);
+    }
+    assert_true(gaps > 10); /* else it has shown nothing */
+}
+
+/* ---- one id, two ways ---- */
+
+/* The leader ends when others have the entry and nobody knows that it is committed; the command is sent
+ * again by its node, and by its client elsewhere. */
+static void a_command_is_executed_once_across_a_failover(void **state)
+{
+    (void)state;
+    for (unsigned wait_ms = 1; wait_ms < 60; wait_ms += 2) {
+        struct scene scene;
+        begin(&scene, NO_MISTAKE, 3, WINDOW_EVENTS, MANY);
+        crowd_send(scene.crowd, 1, 1, scene.b);
+        world_run(scene.world, wait_ms);
+        world_kill(scene.world, scene.a);
+        crowd_send(scene.crowd, 1, 1, scene.c);
+        run_until_leads(&scene, scene.a);
+        crowd_send(scene.crowd, 1, 1, scene.b);
+        run_until_number(&scene, scene.c, 1);
+        world_run(scene.world, 3000);
+        assert_int_equal(crowd_number(scene.crowd, 1, 1), 1);
+        assert_good(&scene);
+    }
+}
+
+/* Two of five are cut off with the old leader, and bring it a command; the same command comes to the
+ * others and their new leader. And later once more, to a node whose store does not know it yet. */
+static struct checker_report two_leaders(enum mistake mistake, uint64_t *number)
+{
+    struct scene scene;
+    begin(&scene, mistake, 5, WINDOW_EVENTS, MANY);
+    struct world *world = scene.world;
+    for (unsigned i = 0; i < 5; i++) {
+        for (unsigned k = 0; k < 5; k++) {
+            bool i_old = i == scene.a || i == scene.b, k_old = k == scene.a || k == scene.b;
+            if (i_old != k_old) world_cut(world, i, k, true);
+        }
+    }
+    world->nodes[scene.c].store.is_stuck = true;
+    crowd_send(scene.crowd, 1, 1, scene.b);
+    unsigned second = run_until_leads(&scene, scene.a);
+    world_run(world, 200);
+    crowd_send(scene.crowd, 1, 1, scene.c);
+    run_until_number(&scene, second, 1);
+    write_some(&scene, second, 2, 3);
+    for (unsigned i = 0; i < 5; i++)
+        cut(&scene, i, false);
+    world_run(world, 2000);
+    crowd_send(scene.crowd, 1, 1, scene.c);
+    world_run(world, 2000);
+    *number = crowd_number(scene.crowd, 1, 1);
+    return finish(&scene);
+}
+
+static void one_id_that_reaches_two_leaders_is_executed_once(void **state)
+{
+    uint64_t number;
+    (void)state;
+    struct checker_report report = two_leaders(NO_MISTAKE, &number);
+    assert_string_equal(checker_name(report.first), "none");
+    assert_int_equal(number, 1);
+    assert_int_equal(report.length, 4);
+    report = two_leaders(DEDUP_BEFORE_APPEND, &number);
+    assert_true(report.counts[CHECKER_DUPLICATE] > 0);
+}
+
+/* ---- a retry that is older than the window ---- */
+
+/* C's store is stuck before the event of an id that comes to C again: its search is true, and too old to
+ * decide anything once the window has passed over the id. */
+static struct checker_report late_retry(enum mistake mistake, uint64_t *retries)
+{
+    struct scene scene;
+    begin(&scene, mistake, 3, SMALL_WINDOW, MANY);
+    struct world *world = scene.world;
+    world->nodes[scene.c].store.is_stuck = true;
+    crowd_send(scene.crowd, 1, 1, scene.b);
+    run_until_number(&scene, scene.c, 1);
+    write_some(&scene, scene.b, 2, 3 * SMALL_WINDOW);
+    crowd_send(scene.crowd, 1, 1, scene.c);
+    world_run(world, 1000);
+    *retries = world->retries;
+    world->nodes[scene.c].store.is_stuck = false;
+    store_wake(&world->nodes[scene.c]);
+    world_run(world, 1000);
+    return finish(&scene);
+}
+
+static void a_retry_older_than_the_window_is_searched_again(void **state)
+{
+    uint64_t retries;
+    (void)state;
+    struct checker_report report = late_retry(NO_MISTAKE, &retries);
+    assert_string_equal(checker_name(report.first), "none");
+    assert_true(retries > 0);
+    assert_int_equal(report.length, 1 + 3 * SMALL_WINDOW);
+    report = late_retry(WINDOW_TOO_SHORT, &retries);
+    assert_true(report.counts[CHECKER_DUPLICATE] > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_entry_of_an_old_term_is_not_committed_by_counting),
+        cmocka_unit_test(what_a_returning_leader_acknowledges_it_has),
+        cmocka_unit_test(a_snapshot_comes_while_the_tail_is_cut),
+        cmocka_unit_test(a_command_is_executed_once_across_a_failover),
+        cmocka_unit_test(one_id_that_reaches_two_leaders_is_executed_once),
+        cmocka_unit_test(a_retry_older_than_the_window_is_searched_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
