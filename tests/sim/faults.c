@@ -68,6 +68,7 @@ static void set_links(struct world *world, unsigned latency_ms, unsigned jitter_
 
 static void heal(struct world *world)
 {
+    world_sync_members(world);
     set_links(world, 2, 8, 0);
     for (unsigned i = 0; i < world->count; i++) {
         cut_node(world, i, true, true, false);
@@ -203,7 +204,7 @@ static void run_faults(struct schedule *schedule)
     struct world *world = schedule->world;
     struct sim *sim = &world->sim;
     unsigned count = (unsigned)sim_between(sim, FAULTS_MIN, FAULTS_MAX);
-    for (unsigned i = 0; i < count && !world->is_fatal; i++) {
+    for (unsigned i = 0; i < count; i++) {
         begin(schedule, (enum fault_kind)sim_draw(sim, FAULTS));
         /* Sometimes two of them overlap. */
         if (sim_chance(sim, 30)) {
@@ -224,8 +225,9 @@ static bool finish(struct world *world)
     uint64_t until_ms = world->sim.now_ms + FINISH_MS;
     world_run(world, SETTLE_MS);
     crowd_finish(world->crowd);
-    while (world->sim.now_ms < until_ms && !world->is_fatal) {
+    while (world->sim.now_ms < until_ms) {
         world_run(world, 250);
+        world_sync_members(world);
         if (crowd_is_done(world->crowd) && world_is_level(world)) {
             world_run(world, 50);
             if (crowd_is_done(world->crowd) && world_is_level(world)) return true;

@@ -205,6 +205,20 @@ bool world_remove(struct world *world, unsigned i)
            raft_remove(raft, change_of(world, i, false), i + 1, on_change_done) == 0;
 }
 
+void world_sync_members(struct world *world)
+{
+    const struct raft *raft = leading(world);
+    if (raft == NULL || raft->configuration_uncommitted_index != 0) return;
+    for (unsigned i = 0; i < world->count; i++) {
+        struct world_node *node = &world->nodes[i];
+        node->is_member = false;
+        for (unsigned k = 0; k < raft->configuration.n; k++) {
+            const struct raft_server *server = &raft->configuration.servers[k];
+            if (server->id == i + 1 && server->role == RAFT_VOTER) node->is_member = true;
+        }
+    }
+}
+
 static void on_transferred(struct raft_transfer *transfer)
 {
     mem_free(transfer);

@@ -163,6 +163,8 @@ bool world_add(struct world *world, unsigned i);
 bool world_promote(struct world *world, unsigned i);
 bool world_remove(struct world *world, unsigned i);
 bool world_transfer(struct world *world, unsigned i);
+/* A change may have been made although it was not told: who is a member, as the leader sees it. */
+void world_sync_members(struct world *world);
 
 /* Members that are up have applied the same, and have it on disk. */
 bool world_is_level(const struct world *world);
