@@ -6,7 +6,14 @@
 #include "base/mem.h"
 #include "crowd.h"
 
-enum { CALM_MS = 3000, FAULTS_MIN = 3, FAULTS_MAX = 7, SETTLE_MS = 2000, FINISH_MS = 120000 };
+enum {
+    CALM_MS = 3000,
+    FAULTS_MIN = 3,
+    FAULTS_MAX = 7,
+    SETTLE_MS = 2000,
+    FINISH_MS = 120000,
+    LEVEL_MS = 10000
+};
 
 enum fault_kind {
     FAULT_KILL_ONE,
@@ -216,15 +223,29 @@ static void run_faults(struct schedule *schedule)
         sim_trace(sim, "---- heal");
         heal(world);
         schedule->faults++;
-        world_run(world, sim_between(sim, 100, 2500));
+        if (i + 1 < count) world_run(world, sim_between(sim, 100, 2500));
     }
+}
+
+/* Nodes are level soon after the last fault, whatever clients still do. */
+static bool settle(struct world *world)
+{
+    uint64_t healed_ms = world->sim.now_ms;
+    while (!world_is_level(world)) {
+        if (world->sim.now_ms - healed_ms > LEVEL_MS) return false;
+        world_run(world, 50);
+        world_sync_members(world);
+    }
+    world->level_ms = world->sim.now_ms - healed_ms;
+    return true;
 }
 
 static bool finish(struct world *world)
 {
     uint64_t until_ms = world->sim.now_ms + FINISH_MS;
-    world_run(world, SETTLE_MS);
     crowd_finish(world->crowd);
+    if (!settle(world)) return false;
+    world_run(world, SETTLE_MS);
     while (world->sim.now_ms < until_ms) {
         world_run(world, 250);
         world_sync_members(world);
@@ -277,6 +298,7 @@ static void take_numbers(const struct world *world, struct run_result *result)
     result->known = world->known;
     result->repeated = world->repeated;
     result->changed = world->changed;
+    result->level_ms = world->level_ms;
     result->lost = world->net.lost;
 }
 

@@ -14,7 +14,7 @@ struct run_result {
     char words[240];
     struct checker_report report;
     uint64_t virtual_ms, events, elections, kills, gaps, snapshots, backfilled, retries, known,
-        lost, repeated, changed;
+        lost, repeated, changed, level_ms;
     unsigned faults;
 };
 

@@ -117,8 +117,7 @@ static void snapshot_clear(struct disk_snapshot *snapshot)
 enum op_kind { OP_APPEND, OP_TRUNCATE, OP_PUT, OP_GET };
 
 struct disk_op {
-    struct host_event event;
-    struct sim_io *sim_io; /* NULL once raft has given it up */
+    struct sim_io *sim_io;
     struct disk_op *next, *prev;
     enum op_kind kind;
     raft_index index;           /* of the first entry; from where to cut */
@@ -199,17 +198,51 @@ static void op_free(struct disk_op *op)
     mem_free(op);
 }
 
-static void on_op(struct host_event *event, bool is_dropped)
+/* One write at a time: what is appended meanwhile is the next one, all of it together. */
+struct disk_work {
+    struct host_event event;
+    struct sim_io *sim_io;
+    unsigned count; /* of the first operations */
+};
+
+static void start_work(struct sim_io *sim_io);
+
+static void on_worked(struct host_event *event, bool is_dropped)
 {
-    struct disk_op *op = (struct disk_op *)event;
-    struct sim_io *sim_io = op->sim_io;
-    if (!is_dropped && sim_io != NULL) {
-        assert(sim_io->ops == op);
+    struct disk_work *work = (struct disk_work *)event;
+    struct sim_io *sim_io = work->sim_io;
+    unsigned count = is_dropped ? 0 : work->count;
+    mem_free(work);
+    for (unsigned i = 0; i < count && sim_io->ops != NULL; i++) {
+        struct disk_op *op = sim_io->ops;
         DL_DELETE(sim_io->ops, op);
         do_op(op);
         tell_done(op, 0);
+        op_free(op);
     }
-    op_free(op);
+    if (is_dropped) return;
+    sim_io->is_working = false;
+    start_work(sim_io);
+}
+
+static bool is_log(const struct disk_op *op)
+{
+    return op->kind == OP_APPEND || op->kind == OP_TRUNCATE;
+}
+
+static void start_work(struct sim_io *sim_io)
+{
+    struct sim *sim = sim_io->host->sim;
+    const struct disk_op *op = sim_io->ops;
+    uint64_t latency_ms = sim_io->disk.latency_ms;
+    if (op == NULL || sim_io->is_working) return;
+    struct disk_work *work = mem_new(sizeof *work);
+    *work = (struct disk_work){.event.on_due = on_worked, .sim_io = sim_io, .count = 1};
+    for (bool is_more = is_log(op); is_more && op->next != NULL && is_log(op->next); op = op->next)
+        work->count++;
+    sim_io->is_working = true;
+    if (latency_ms > 1) latency_ms = sim_between(sim, latency_ms / 2, latency_ms);
+    host_later(sim_io->host, latency_ms, &work->event);
 }
 
 static struct disk_op *op_new(struct sim_io *sim_io, enum op_kind kind)
@@ -217,20 +250,14 @@ static struct disk_op *op_new(struct sim_io *sim_io, enum op_kind kind)
     struct disk_op *op = mem_new(sizeof *op);
     op->sim_io = sim_io;
     op->kind = kind;
-    op->event.on_due = on_op;
     return op;
 }
 
 static void op_queue(struct disk_op *op)
 {
     struct sim_io *sim_io = op->sim_io;
-    struct sim *sim = sim_io->host->sim;
-    uint64_t latency_ms = op->kind == OP_TRUNCATE ? 0 : sim_io->disk.latency_ms;
-    if (latency_ms > 1) latency_ms = sim_between(sim, latency_ms / 2, latency_ms);
-    uint64_t from_ms = sim_io->busy_until_ms > sim->now_ms ? sim_io->busy_until_ms : sim->now_ms;
-    sim_io->busy_until_ms = from_ms + latency_ms;
     DL_APPEND(sim_io->ops, op);
-    host_later(sim_io->host, sim_io->busy_until_ms - sim->now_ms, &op->event);
+    start_work(sim_io);
 }
 
 /* Some of what was on its way has reached the disk, the rest has not. */
@@ -585,7 +612,7 @@ static void do_close(struct raft_io *io, raft_io_close_cb on_closed)
         struct disk_op *op = sim_io->ops;
         DL_DELETE(sim_io->ops, op);
         tell_done(op, RAFT_CANCELED);
-        op->sim_io = NULL;
+        op_free(op);
     }
     on_closed(io);
 }
@@ -595,7 +622,7 @@ void sim_io_open(struct sim_io *sim_io, struct raft_io *io, struct host *host, s
     sim_io->io = io;
     sim_io->host = host;
     sim_io->net = net;
-    sim_io->busy_until_ms = 0;
+    sim_io->is_working = false;
     *io = (struct raft_io){.version = 2,
                            .capacity = 60000,
                            .impl = sim_io,

@@ -3,8 +3,8 @@
  * raft's own fixture cannot lose what was not flushed, its revive keeps the memory, and its disk
  * counts from 1 behind a snapshot that was installed. Here a kill takes everything but the disk:
  *
- *   writes     one after another, in order, each with a latency; what raft was told is stored is on
- *              the disk. A kill within one leaves any prefix of what was on its way.
+ *   writes     one after another, each with a latency; what is appended during one is the next one. What
+ *              raft was told is stored is on the disk. A kill leaves any prefix of what was on its way.
  *   messages   in order on each link (unless the net reorders), with a latency and a jitter. A link may
  *              be cut or lossy in one direction; a message is lost when its link is cut at its start or
  *              its end, or its receiver ends meanwhile.
@@ -73,7 +73,7 @@ struct sim_io {
     const char *address;
     raft_index next_index; /* of the next entry to be appended, behind all that is queued */
     struct disk_op *ops;   /* what is queued, in order */
-    uint64_t busy_until_ms;
+    bool is_working;
     unsigned tick_ms;
     raft_io_tick_cb on_tick;
     raft_io_recv_cb on_recv;

@@ -1,6 +1,7 @@
 /* Many simulated clusters, one for each seed.
  *
  *   soak [--from N] [--seeds N] [--seconds N] [--mistake NUMBER]
+ *        [--until-failure]
  *   soak --seed N [--trace]        one seed again, exactly
  */
 #include <inttypes.h>
@@ -11,16 +12,18 @@
 #include "base/clock.h"
 #include "faults.h"
 
+enum { LEVEL_LONG_MS = 10 * 1000 };
+
 struct settings {
     uint64_t from, seeds, seconds;
     enum mistake mistake;
-    bool traces, is_one;
+    bool traces, stops;
 };
 
 struct totals {
     uint64_t seeds, failed, commands, acknowledged, unknown, present, refused, mounts, views;
     uint64_t virtual_ms, events, elections, kills, gaps, snapshots, backfilled, retries, known;
-    uint64_t faults, repeated, changed;
+    uint64_t faults, repeated, changed, level_ms, level_max_ms;
 };
 
 static enum mistake mistake_of(const char *text)
@@ -40,6 +43,10 @@ static void read_arguments(struct settings *settings, int argc, char **argv)
             settings->traces = true;
             continue;
         }
+        if (strcmp(argv[i], "--until-failure") == 0) {
+            settings->stops = true;
+            continue;
+        }
         if (strcmp(argv[i], "--from") == 0) {
             settings->from = strtoull(value, NULL, 10);
         } else if (strcmp(argv[i], "--seeds") == 0) {
@@ -51,7 +58,6 @@ static void read_arguments(struct settings *settings, int argc, char **argv)
         } else if (strcmp(argv[i], "--seed") == 0) {
             settings->from = strtoull(value, NULL, 10);
             settings->seeds = 1;
-            settings->is_one = true;
         } else {
             fprintf(stderr, "soak: unknown argument '%s'\n", argv[i]);
             exit(2);
@@ -84,6 +90,8 @@ static void add(struct totals *totals, const struct run_result *result)
     totals->faults += result->faults;
     totals->repeated += result->repeated;
     totals->changed += result->changed;
+    totals->level_ms += result->level_ms;
+    if (result->level_ms > totals->level_max_ms) totals->level_max_ms = result->level_ms;
 }
 
 static void report(const struct totals *t, double seconds)
@@ -102,6 +110,9 @@ static void report(const struct totals *t, double seconds)
     printf("ids found in a store %" PRIu64 ", searched again %" PRIu64
            ", found when applied %" PRIu64 "; changes of members %" PRIu64 "\n",
            t->known, t->retries, t->repeated, t->changed);
+    printf("all level after the last fault: %.1f s on average, %.1f s at most\n",
+           (double)t->level_ms / 1000 / (double)(t->seeds == 0 ? 1 : t->seeds),
+           (double)t->level_max_ms / 1000);
 }
 
 int main(int argc, char **argv)
@@ -117,12 +128,14 @@ int main(int argc, char **argv)
                                        .mistake = settings.mistake,
                                        .traces = settings.traces},
                  &result);
+        if (settings.traces || result.level_ms > LEVEL_LONG_MS)
+            printf("seed %" PRIu64 ": level after %.1f s\n", seed, (double)result.level_ms / 1000);
         add(&totals, &result);
         if (!result.is_good) {
             printf("seed %" PRIu64 ": %s: %s\n  again: %s --seed %" PRIu64 " --trace\n", seed,
                    result.error, result.words, argv[0], seed);
             fflush(stdout);
-            if (settings.mistake != NO_MISTAKE) break;
+            if (settings.mistake != NO_MISTAKE || settings.stops) break;
         }
         uint64_t spent_s = (clock_ns() - begun_ns) / 1000000000;
         if (settings.seconds > 0 && spent_s >= settings.seconds) break;

@@ -236,9 +236,16 @@ bool world_transfer(struct world *world, unsigned i)
 
 /* ---- the end ---- */
 
-bool world_is_level(const struct world *world)
+static bool has_ready_leader(struct world *world)
+{
+    unsigned leader = world_leader(world);
+    return leader < world->count && guard_ready(&world->nodes[leader].guard);
+}
+
+bool world_is_level(struct world *world)
 {
     uint64_t number = 0;
+    if (!has_ready_leader(world)) return false;
     for (unsigned i = 0; i < world->count; i++) {
         const struct world_node *node = &world->nodes[i];
         if (node->is_member && node->store.number > number) number = node->store.number;

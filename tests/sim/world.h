@@ -130,7 +130,8 @@ struct world {
     unsigned changes_count;
     bool is_fatal;
     char fatal[200];
-    jmp_buf on_fatal; /* where a node that ends itself ends the run */
+    jmp_buf on_fatal;  /* where a node that ends itself ends the run */
+    uint64_t level_ms; /* from the last heal until all were level */
     uint64_t elections, kills, gaps, snapshots, backfilled, retries, known, repeated, changed;
 };
 
@@ -166,8 +167,8 @@ bool world_transfer(struct world *world, unsigned i);
 /* A change may have been made although it was not told: who is a member, as the leader sees it. */
 void world_sync_members(struct world *world);
 
-/* Members that are up have applied the same, and have it on disk. */
-bool world_is_level(const struct world *world);
+/* A leader is ready, and all members are up, have applied the same and have it on disk. */
+bool world_is_level(struct world *world);
 /* Tells the checker what every member's store has. */
 void world_tell_finals(struct world *world);
 
