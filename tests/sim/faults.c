@@ -80,7 +80,7 @@ static void heal(struct world *world)
     for (unsigned i = 0; i < world->count; i++) {
         cut_node(world, i, true, true, false);
         world_resume(world, i);
-        world->nodes[i].disk.disk.latency_ms = 4;
+        world->nodes[i].disk.disk.latency_ms = world->disk_ms;
         world->nodes[i].store.latency_ms = 30;
         world->nodes[i].store.is_stuck = false;
         if (!world->nodes[i].is_member) continue;
@@ -304,11 +304,12 @@ static void take_numbers(const struct world *world, struct run_result *result)
 
 static void begin_world(struct world *world, const struct run_options *options)
 {
-    static const unsigned windows[] = {8, 16, 64, 1 << 17}, keeps[] = {8, 16, 64};
+    static const unsigned windows[] = {8, 16, 64, 1 << 17}, keeps[] = {4, 8, 16, 64};
+    static const unsigned disks[] = {1, 4, 25};
     struct sim chance;
     sim_init(&chance, ~options->seed);
     unsigned count = sim_chance(&chance, 30) ? 5 : 3;
-    unsigned window = windows[sim_draw(&chance, 4)], keep_log = keeps[sim_draw(&chance, 3)];
+    unsigned window = windows[sim_draw(&chance, 4)], keep_log = keeps[sim_draw(&chance, 4)];
     /* Only what is about the small window is to be found by it. */
     bool is_of_ids = options->mistake == DEDUP_IN_LEADER || options->mistake == NOT_READY ||
                      options->mistake == DEDUP_BEFORE_APPEND;
@@ -319,6 +320,7 @@ static void begin_world(struct world *world, const struct run_options *options)
                                               .keep_log = keep_log,
                                               .mistake = options->mistake,
                                               .traces = options->traces});
+    world->disk_ms = disks[sim_draw(&chance, 3)];
     world->net.reorders = sim_chance(&chance, 20);
     world->lookup_ms = sim_chance(&chance, 30) ? 1500 : 5;
 }

@@ -14,40 +14,45 @@ trap 'rm -rf "$copy"' EXIT
 (cd "$root" && git ls-files -z -- CMakeLists.txt CMakePresets.json cmake src cluster tests assets scripts |
     xargs -0 cp --parents -t "$copy")
 cd "$copy"
+if [ -e "$root/node_modules" ]; then ln -s "$root/node_modules" node_modules; fi
 cmake --preset release -DLIVETEA_TESTS=ON >/dev/null
 cmake --build build/release -j "$(nproc)" --target soak test_scenarios >/dev/null
 
-# name | found or masked | file | perl expression [| file | perl expression]
+# name @ found or masked @ file @ perl expression [@ file @ perl expression]
 mutations=$(
     cat <<'END'
-apply decides what was searched too little for|found|src/chat/chat.c|s/return command->unseen_up_to >= chat->window.first - 1;/return command != NULL \&\& chat != NULL;/
-apply looks for no duplicates|masked|src/chat/chat.c|s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/
-execute looks for no duplicates|masked|src/chat/chat.c|s/if \(known != NULL\) return known->content/if (known != NULL \&\& now_ms == 0) return known->content/
-neither apply nor execute looks for duplicates|found|src/chat/chat.c|s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/; s/if \(known != NULL\) return known->content/if (known != NULL \&\& now_ms == 0) return known->content/
-apply does not look, and a new leader judges too early|found|src/chat/chat.c|s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/|cluster/guard.c|s/guard->ready_term == raft->current_term && //
-a new leader judges too early|masked|cluster/guard.c|s/guard->ready_term == raft->current_term && //
-the log is cut before the store has it|found|cluster/guard.c|s/return put->trailing > 0 && guard->durable < guard->manifest;/return put->trailing > 0 \&\& guard->durable > guard->manifest + (1 << 30);/
-a snapshot goes with the term of an earlier one|found|cluster/guard.c|s/if \(term != 0\) install->last_term = term;//
-a snapshot is let in while one is written|found|cluster/guard.c|s/if \(raft->legacy.snapshot_taking \|\| is_again\)/if (is_again)/
-a change of members is not cut off|found|cluster/guard.c|s/if \(message->entries\[i\].type != RAFT_CHANGE\) continue;/if (i > 0) continue;/
-what waits behind a gap is decided at once|found|cluster/machine.c|s/if \(machine->has_gap\) \{\n        add_waiting/if (machine->has_gap \&\& entry.len == 0) {\n        add_waiting/
-a manifest is given within a gap|found|cluster/machine.c|s/if \(machine->has_gap \|\| applied < machine->chat->index\) return RAFT_BUSY;//
-a gap is not told|found|cluster/machine.c|s/open_gap\(machine, manifest\);\n        return 0;/return 0;/
-entries that the store has are applied again|masked|cluster/machine.c|s/if \(index <= machine->stored_index\) return;//
-what was in flight is told as never sent|found|cluster/propose.c|s/drop_all\(propose, in_flight, true\);/drop_all(propose, in_flight, false);/
-who gives up says that it was refused|found|cluster/forward.c|s/if \(request->state == REQUEST_NEW\) \{\n        refuse/if (request != NULL) {\n        refuse/
-a retry is told as refused|found|cluster/forward.c|s/case CHAT_RETRY: answer\(forward, request, &\(struct answer\)\{.kind = ANSWER_RETRY\}, false\); break;/case CHAT_RETRY: refuse(forward, request, CHAT_BUSY, 0); break;/
-a duplicate is told with another number|masked|src/chat/chat.c|s/\{.number = known->number\};/{.number = chat->number};/
+apply decides what was searched too little for@found@src/chat/chat.c@s/return command->unseen_up_to >= chat->window.first - 1;/return command != NULL \&\& chat != NULL;/
+apply looks for no duplicates@masked@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/
+execute looks for no duplicates@masked@src/chat/chat.c@s/if \(known != NULL\) return known->content/if (known != NULL \&\& now_ms == 0) return known->content/
+neither apply nor execute looks for duplicates@found@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/; s/if \(known != NULL\) return known->content/if (known != NULL \&\& now_ms == 0) return known->content/
+apply does not look, and a new leader judges too early@found@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/@cluster/guard.c@s/guard->ready_term == raft->current_term && //
+a new leader judges too early@masked@cluster/guard.c@s/guard->ready_term == raft->current_term && //
+the log is cut before the store has it@found@cluster/guard.c@s/return put->trailing > 0 && guard->durable < guard->manifest;/return put->trailing > 0 \&\& guard->durable > guard->manifest + (1 << 30);/
+a snapshot goes with the term of an earlier one@found@cluster/guard.c@s/if \(term != 0\) install->last_term = term;//
+a snapshot is let in while one is written@found@cluster/guard.c@s/if \(raft->legacy.snapshot_taking \|\| is_again\)/if (is_again)/
+a change of members is not cut off@found@cluster/guard.c@s/if \(message->entries\[i\].type != RAFT_CHANGE\) continue;/if (i > 0) continue;/
+what waits behind a gap is decided at once@found@cluster/machine.c@s/if \(machine->has_gap\) \{\n        add_waiting/if (machine->has_gap \&\& entry.len == 0) {\n        add_waiting/
+a manifest is given within a gap@found@cluster/machine.c@s/if \(machine->has_gap \|\| applied < machine->chat->index\) return RAFT_BUSY;//
+a gap is not told@found@cluster/machine.c@s/open_gap\(machine, manifest\);\n        return 0;/return 0;/
+entries that the store has are applied again@masked@cluster/machine.c@s/if \(index <= machine->stored_index\) return;//
+what was in flight is told as never sent@found@cluster/propose.c@s/drop_all\(propose, in_flight, true\);/drop_all(propose, in_flight, false);/
+who gives up says that it was refused@found@cluster/forward.c@s/if \(request->state == REQUEST_NEW\) \{\n        refuse/if (request != NULL) {\n        refuse/
+a retry is told as refused@found@cluster/forward.c@s/case CHAT_RETRY: answer\(forward, request, &\(struct answer\)\{.kind = ANSWER_RETRY\}, false\); break;/case CHAT_RETRY: refuse(forward, request, CHAT_BUSY, 0); break;/
+a duplicate is told with another number@masked@src/chat/chat.c@s/\{.number = known->number\};/{.number = chat->number};/
 END
 )
 
 cp -r src src.kept
 cp -r cluster cluster.kept
 wrong=0
-while IFS='|' read -r name expected file expression file2 expression2; do
-    rm -rf src cluster
-    cp -rp src.kept src
-    cp -rp cluster.kept cluster
+put_back() { # files
+    for back in "$@"; do
+        cp "${back/\//.kept/}" "$back"
+        touch "$back"
+    done
+}
+
+while IFS=@ read -r name expected file expression file2 expression2; do
     perl -0pi -e "$expression" "$file"
     if cmp -s "$file" "${file/\//.kept/}"; then
         echo "NOT APPLIED: $name"
@@ -59,6 +64,7 @@ while IFS='|' read -r name expected file expression file2 expression2; do
     if ! cmake --build build/release -j "$(nproc)" --target soak test_scenarios >build.log 2>&1; then
         echo "DOES NOT BUILD: $name"
         grep -m 3 error build.log || true
+        put_back "$file" ${file2:+"$file2"}
         wrong=1
         continue
     fi
@@ -76,9 +82,6 @@ while IFS='|' read -r name expected file expression file2 expression2; do
         wrong=1
     fi
     echo "$verdict$name: $first"
-    for back in "$file" ${file2:+"$file2"}; do
-        cp "${back/\//.kept/}" "$back"
-        touch "$back"
-    done
+    put_back "$file" ${file2:+"$file2"}
 done <<<"$mutations"
 exit "$wrong"

@@ -44,7 +44,7 @@ static void make_node(struct world *world, unsigned i)
     node->disk.host = &node->host;
     node->disk.id = i + 1;
     node->disk.address = node->address;
-    node->disk.disk.latency_ms = 4;
+    node->disk.disk.latency_ms = world->disk_ms;
     node->store.latency_ms = 30;
     net_add(&world->net, &node->disk);
     for (unsigned k = 0; k < SIM_HOSTS; k++) {
@@ -63,6 +63,7 @@ void world_init(struct world *world, const struct world_options *options)
     world->window = options->window;
     world->keep_log = options->keep_log;
     world->lookup_ms = 5;
+    world->disk_ms = 4;
     world->checker = checker_new();
     net_init(&world->net, &world->sim);
     for (unsigned i = 0; i < options->count; i++)

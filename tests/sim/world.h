@@ -125,6 +125,7 @@ struct world {
     enum mistake mistake;
     unsigned window;    /* ids that apply looks among */
     unsigned keep_log;  /* entries between two snapshots, and behind one */
+    unsigned disk_ms;   /* of a write, when nothing makes it slow */
     unsigned lookup_ms; /* between the look into the store and what follows from it */
     struct member_change changes[WORLD_CHANGES];
     unsigned changes_count;
