@@ -1,3 +1,4 @@
+/* Longer than 500 lines because a client and its page share what they have seen; each half is short. */
 #include "crowd.h"
 
 #include <stdio.h>

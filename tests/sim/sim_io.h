@@ -85,6 +85,14 @@ void net_add(struct net *net, struct sim_io *io);
 bool net_takes(struct net *net, unsigned from, unsigned to, uint64_t *in_ms);
 bool net_delivers(const struct net *net, unsigned from, unsigned to);
 
+/* One message of raft's; it may be lost. */
+void net_send(struct sim_io *sim_io, const struct raft_message *message);
+
+/* Copies in raft's memory: bytes; a configuration; entries, with all their bytes in one batch. */
+void *sim_raft_copy(const void *at, size_t len);
+void sim_copy_configuration(struct raft_configuration *to, const struct raft_configuration *from);
+struct raft_entry *sim_raft_entries(const struct disk_entry *from, size_t count);
+
 /* Fills the table for a new life of the host. */
 void sim_io_open(struct sim_io *sim_io, struct raft_io *io, struct host *host, struct net *net);
 /* Power is lost: before raft_close. */

@@ -25,7 +25,8 @@ static void begin(struct scene *scene, enum mistake mistake, unsigned count, uns
         world,
         &(struct world_options){
             .seed = 7, .count = count, .window = window, .keep_log = keep_log, .mistake = mistake});
-    struct crowd *crowd = crowd_new(world, &(struct crowd_options){.clients = 1, .pages = 3, .pause_ms = 1});
+    struct crowd *crowd =
+        crowd_new(world, &(struct crowd_options){.clients = 1, .pages = 3, .pause_ms = 1});
     *scene = (struct scene){.world = world, .crowd = crowd};
     crowd_start(crowd);
     world_run(world, 4000);
@@ -213,6 +214,36 @@ static void a_snapshot_comes_while_the_tail_is_cut(void **state)
     assert_true(gaps > 10); /* else it has shown nothing */
 }
 
+/* C is so far behind that it needs a snapshot, and the new leader writes its first one of its term while the
+ * one before it is asked for: what is sent must have the index and the term of one of them. */
+static void a_snapshot_is_replaced_while_it_is_sent(void **state)
+{
+    enum { WRITES = 12, STEP_MS = 25 };
+    uint64_t gaps = 0;
+    (void)state;
+    for (unsigned at_ms = 0; at_ms < WRITES * STEP_MS; at_ms += 5) {
+        struct scene scene;
+        begin(&scene, NO_MISTAKE, 3, WINDOW_EVENTS, KEEP);
+        cut(&scene, scene.c, true);
+        write_some(&scene, scene.a, 1, 4 * KEEP + at_ms % KEEP);
+        assert_true(world_transfer(scene.world, scene.b));
+        assert_int_equal(run_until_leads(&scene, scene.a), scene.b);
+        scene.world->nodes[scene.b].disk.disk.latency_ms = 60;
+        uint64_t join_ms = scene.world->sim.now_ms + at_ms;
+        for (unsigned n = 1; n <= WRITES; n++) {
+            crowd_send(scene.crowd, 2, n, scene.a);
+            for (unsigned ms = 0; ms < STEP_MS; ms++) {
+                if (scene.world->sim.now_ms == join_ms) cut(&scene, scene.c, false);
+                world_run(scene.world, 1);
+            }
+        }
+        world_run(scene.world, 3000);
+        gaps += scene.world->gaps;
+        assert_good(&scene);
+    }
+    assert_true(gaps > 10);
+}
+
 /* ---- one id, two ways ---- */
 
 /* The leader ends when others have the entry and nobody knows that it is committed; the command is sent
@@ -317,6 +348,7 @@ int main(void)
         cmocka_unit_test(an_entry_of_an_old_term_is_not_committed_by_counting),
         cmocka_unit_test(what_a_returning_leader_acknowledges_it_has),
         cmocka_unit_test(a_snapshot_comes_while_the_tail_is_cut),
+        cmocka_unit_test(a_snapshot_is_replaced_while_it_is_sent),
         cmocka_unit_test(a_command_is_executed_once_across_a_failover),
         cmocka_unit_test(one_id_that_reaches_two_leaders_is_executed_once),
         cmocka_unit_test(a_retry_older_than_the_window_is_searched_again),

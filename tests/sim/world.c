@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -29,6 +30,10 @@ void world_fatal(struct world *world, const struct world_node *node, const char 
 {
     sim_trace(&world->sim, "%s ends: %s", node->address, words);
     world->is_fatal = true;
+    if (!world->jumps) {
+        fprintf(stderr, "%s ends: %s\n", node->address, words);
+        exit(1);
+    }
     snprintf(world->fatal, sizeof world->fatal, "%s: %s", node->address, words);
     longjmp(world->on_fatal, 1);
 }

@@ -131,7 +131,8 @@ struct world {
     unsigned changes_count;
     bool is_fatal;
     char fatal[200];
-    jmp_buf on_fatal;  /* where a node that ends itself ends the run */
+    bool jumps; /* to on_fatal when a node ends itself; else the process ends */
+    jmp_buf on_fatal;
     uint64_t level_ms; /* from the last heal until all were level */
     uint64_t elections, kills, gaps, snapshots, backfilled, retries, known, repeated, changed;
 };
@@ -144,7 +145,7 @@ struct world_options {
     bool traces;
 };
 
-/* All nodes are up, none leads. Then setjmp(world->on_fatal): it is jumped to when a node ends itself. */
+/* All nodes are up, none leads. */
 void world_init(struct world *world, const struct world_options *options);
 void world_close(struct world *world);
 void world_run(struct world *world, uint64_t for_ms);

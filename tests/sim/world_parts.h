@@ -36,6 +36,13 @@ void node_shut(struct world_node *node);
 void node_turn(struct host *host);
 void node_on_answer(struct command_request *request, const struct answer *answer);
 
+/* ---- world_mistakes.c ---- */
+
+void mistake_plant(struct world_node *node);
+/* What was only appended. */
+void mistake_at_append(struct world_node *node, struct slice entry);
+void mistake_commit_old_terms(struct world_node *node);
+
 /* ---- world_frames.c ---- */
 
 enum frame_kind { FRAME_FORWARD, FRAME_REFUSED, FRAME_ASK, FRAME_EVENTS, FRAME_BEAT };
