@@ -10,9 +10,11 @@ enum {
     TRIES_MAX = 8,
     TAIL = 20,
     HOLD_MS = 2000,
+    OTHER_PERCENT = 3,
     HALVES_MS = 40, /* a mistake's, between the two steps of a mount */
     QUEUE_MAX = 64,
-    BY_HAND = 1000
+    BY_HAND = 1000,
+    OTHERS = 2000 /* names of clients that use the ids of others */
 };
 
 struct attempt {
@@ -107,6 +109,17 @@ static uint64_t id_of(unsigned name, uint64_t sequence)
     return (uint64_t)name << 20 | sequence;
 }
 
+static unsigned name_of(uint64_t id)
+{
+    return (unsigned)((id & ~WORLD_OTHER) >> 20);
+}
+
+/* Whoever uses an id for another message is another client. */
+static unsigned client_of(uint64_t id)
+{
+    return name_of(id) + ((id & WORLD_OTHER) != 0 ? OTHERS : 0);
+}
+
 struct arriving {
     struct host_event event;
     struct crowd *crowd;
@@ -127,15 +140,17 @@ static void on_arrived(struct host_event *event, bool is_dropped)
         mem_free(arriving);
         return;
     }
-    unsigned name = (unsigned)(arriving->id >> 20), sequence = (unsigned)(arriving->id & 0xfffff);
+    uint64_t id = arriving->id & ~WORLD_OTHER;
+    unsigned name = name_of(id), sequence = (unsigned)(id & 0xfffff);
+    const char *mark = id == arriving->id ? "" : "!";
     snprintf(room, sizeof room, "tea%u", arriving->room);
     snprintf(sender, sizeof sender, "c%u", name);
-    snprintf(text, sizeof text, "c%u-%u", name, sequence);
+    snprintf(text, sizeof text, "c%u-%u%s", name, sequence, mark);
     command.room = slice_make(room, strlen(room));
     command.sender = slice_make(sender, strlen(sender));
     command.text = slice_make(text, strlen(text));
     memcpy(command.sender_id.bytes, &name, sizeof name);
-    memcpy(command.id.bytes, &arriving->id, sizeof arriving->id);
+    memcpy(command.id.bytes, &id, sizeof id);
     world_take(node, &command, arriving->attempt);
     mem_free(arriving);
 }
@@ -151,9 +166,9 @@ static uint64_t send_try(struct crowd *crowd, int client, uint64_t id, unsigned 
     }
     crowd->attempts[crowd->attempts_count++] = (struct attempt){.id = id, .client = client};
     uint64_t attempt = crowd->attempts_count;
-    checker_sent(world->checker, id, (unsigned)(id >> 20), id & 0xfffff);
-    sim_trace(&world->sim, "c%u-%u to tea-%u (try %u)", (unsigned)(id >> 20),
-              (unsigned)(id & 0xfffff), node + 1, (unsigned)attempt);
+    checker_sent(world->checker, id, client_of(id), id & 0xfffff);
+    sim_trace(&world->sim, "c%u-%u to tea-%u (try %u)", client_of(id), (unsigned)(id & 0xfffff),
+              node + 1, (unsigned)attempt);
     if (!world->nodes[node].host.is_up) {
         crowd_answered(crowd, attempt, &(struct answer){.kind = ANSWER_UNKNOWN});
         return attempt;
@@ -182,6 +197,7 @@ static unsigned another_node(struct crowd *crowd, unsigned node)
 
 static void next_command(struct crowd *crowd, const struct soon *soon);
 static void try_again(struct crowd *crowd, const struct soon *soon);
+static void on_late(struct crowd *crowd, const struct soon *soon);
 
 static void new_name(struct client *client)
 {
@@ -226,6 +242,10 @@ static void next_command(struct crowd *crowd, const struct soon *soon)
     client->tries = client->unsettled = 0;
     if (!crowd->world->nodes[client->node].is_member) client->node = another_node(crowd, 0);
     make_try(client);
+    if (sim_chance(&crowd->world->sim, OTHER_PERCENT)) {
+        uint64_t in_ms = sim_draw(&crowd->world->sim, 2000);
+        later(crowd, in_ms, on_late, client->id | WORLD_OTHER, client->room);
+    }
 }
 
 static void on_try_again(struct crowd *crowd, const struct soon *soon)
@@ -278,7 +298,7 @@ static void trace_answer(const struct crowd *crowd, const struct soon *soon)
     const char *words = "unknown";
     if (answer->kind == ANSWER_ACCEPTED) words = "accepted";
     if (answer->kind == ANSWER_REFUSED) words = chat_refusal_word(answer->refusal);
-    sim_trace(&crowd->world->sim, "c%u-%u try %u: %s %llu", (unsigned)(attempt->id >> 20),
+    sim_trace(&crowd->world->sim, "c%u-%u try %u: %s %llu", client_of(attempt->id),
               (unsigned)(attempt->id & 0xfffff), (unsigned)soon->a, words,
               (unsigned long long)answer->number);
 }
@@ -305,6 +325,8 @@ static void answer_arrives(struct crowd *crowd, const struct soon *soon)
         checker_acknowledged(crowd->world->checker, attempt->id, attempt->number);
         tell_page(crowd, attempt);
     }
+    /* The id may belong to another message for ever: it is not tried again. */
+    bool is_final = is_refused && soon->answer.refusal == CHAT_ID_USED;
     if (attempt->client < 0) return;
     struct client *client = &crowd->clients[attempt->client];
     if (client->id != attempt->id || !client->is_waiting) return;
@@ -313,6 +335,9 @@ static void answer_arrives(struct crowd *crowd, const struct soon *soon)
         on_accepted(crowd, client);
     } else if (is_refused && client->unsettled == 0) {
         checker_refused(crowd->world->checker, client->id);
+        pause_then_next(client);
+    } else if (is_final) {
+        new_name(client);
         pause_then_next(client);
     } else if (client->attempt == soon->a) {
         try_again(crowd, &(struct soon){.a = client->index});

@@ -267,15 +267,33 @@ static void name_errors(const struct checker_report *report, char *out, size_t s
     }
 }
 
+/* Did two messages under one id come into the log? */
+static bool has_both(const struct world *world)
+{
+    for (unsigned i = 0; i < world->count; i++) {
+        const struct store *store = &world->nodes[i].store;
+        for (uint64_t a = 0; a < store->number; a++) {
+            if ((store->lines[a].id & WORLD_OTHER) == 0) continue;
+            for (uint64_t b = 0; b < store->number; b++)
+                if (store->lines[b].id == (store->lines[a].id & ~WORLD_OTHER)) return true;
+        }
+    }
+    return false;
+}
+
 static void judge(struct world *world, bool is_finished, struct run_result *result)
 {
     world_tell_finals(world);
     bool is_good = checker_run(world->checker, &result->report);
-    result->is_good = is_good && is_finished && !world->is_fatal;
+    bool is_both = has_both(world);
+    result->is_good = is_good && is_finished && !is_both && !world->is_fatal;
     const struct checker_report *report = &result->report;
     if (!is_good) {
         name_errors(report, result->error, sizeof result->error);
         snprintf(result->words, sizeof result->words, "%s", report->words);
+    } else if (is_both) {
+        snprintf(result->error, sizeof result->error, "ID_USED_TWICE");
+        snprintf(result->words, sizeof result->words, "two messages under one id are in the log");
     } else if (world->is_fatal) {
         snprintf(result->error, sizeof result->error, "FATAL");
         snprintf(result->words, sizeof result->words, "%s", world->fatal);

@@ -10,7 +10,8 @@ struct run_options {
 
 struct run_result {
     bool is_good;
-    char error[240]; /* their names, the first one found first: of the checker, or FATAL, STUCK */
+    char error
+        [240]; /* their names, the first one found first: of the checker, or ID_USED_TWICE, FATAL, STUCK */
     char words[240];
     struct checker_report report;
     uint64_t virtual_ms, events, elections, kills, gaps, snapshots, backfilled, retries, known,

@@ -38,6 +38,9 @@ entries that the store has are applied again@masked@cluster/machine.c@s/if \(ind
 what was in flight is told as never sent@found@cluster/propose.c@s/drop_all\(propose, in_flight, true\);/drop_all(propose, in_flight, false);/
 who gives up says that it was refused@found@cluster/forward.c@s/if \(request->state == REQUEST_NEW\) \{\n        refuse/if (request != NULL) {\n        refuse/
 a retry is told as refused@found@cluster/forward.c@s/case CHAT_RETRY: answer\(forward, request, &\(struct answer\)\{.kind = ANSWER_RETRY\}, false\); break;/case CHAT_RETRY: refuse(forward, request, CHAT_BUSY, 0); break;/
+that an id is used counts at once@found@cluster/forward.c@s/if \(!is_retried\) \{\n        refuse/if (!is_retried || refusal == CHAT_ID_USED) {\n        refuse/
+the other message under an id is told as this one@found@cluster/forward.c@s/if \(command_content\(&event->sender_id, event->room, event->text\) != request->content\)/if (event->number == 0)/
+two messages under one id are not told apart@masked@src/chat/chat.c@s/if \(known->content != content\) return CHAT_USED;//
 a duplicate is told with another number@masked@src/chat/chat.c@s/\{.number = known->number\};/{.number = chat->number};/
 END
 )

@@ -179,3 +179,7 @@ void world_tell_finals(struct world *world);
 void world_take(struct world_node *node, const struct send_message *command, uint64_t attempt);
 
 unsigned world_room_of(struct slice room);
+/* Of two messages that are sent under one id: the text of the other one ends with an exclamation mark, and
+ * its id for the checker has this bit. */
+#define WORLD_OTHER (UINT64_C(1) << 63)
+bool world_is_other(struct slice text);

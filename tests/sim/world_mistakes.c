@@ -76,6 +76,7 @@ static void on_appended_command(void *owner, const struct send_message *command)
                                  .id = command->id};
     struct checker_line line = {.number = event.number, .room = world_room_of(event.room)};
     memcpy(&line.id, event.id.bytes, sizeof line.id);
+    if (world_is_other(command->text)) line.id |= WORLD_OTHER;
     if (appended->is_shown) crowd_event(node->world->crowd, node, &line);
     if (appended->is_acknowledged) forward_applied(node->forward, &event.id, CHAT_APPLIED, &event);
 }

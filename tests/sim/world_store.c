@@ -14,6 +14,7 @@ static struct checker_line line_of(const struct message_sent *event)
 {
     struct checker_line line = {.number = event->number, .room = world_room_of(event->room)};
     memcpy(&line.id, event->id.bytes, sizeof line.id);
+    if (world_is_other(event->text)) line.id |= WORLD_OTHER;
     memcpy(&line.digest, event->digest.bytes, sizeof line.digest);
     return line;
 }
@@ -186,12 +187,16 @@ static bool trusts_any_search(enum mistake mistake)
 }
 
 /* Number of the event of this id, as far as is durable; 0 = none. */
-static uint64_t find(const struct world_node *node, const struct command_id *command_id)
+static uint64_t find(const struct world_node *node, const struct send_message *command,
+                     bool *is_same)
 {
     uint64_t id, number = node->store.number;
-    memcpy(&id, command_id->bytes, sizeof id);
-    while (number > 0 && node->store.lines[number - 1].id != id)
+    memcpy(&id, command->id.bytes, sizeof id);
+    while (number > 0 && (node->store.lines[number - 1].id & ~WORLD_OTHER) != id)
         number--;
+    if (number == 0) return 0;
+    bool is_other = (node->store.lines[number - 1].id & WORLD_OTHER) != 0;
+    *is_same = is_other == world_is_other(command->text);
     return number;
 }
 
@@ -216,13 +221,15 @@ static void look(struct taken *taken)
     struct world_node *node = taken->node;
     struct world *world = node->world;
     struct send_message *command = &taken->request.command;
-    uint64_t number = searches(world->mistake) ? find(node, &command->id) : 0;
+    bool is_same = false;
+    uint64_t number = searches(world->mistake) ? find(node, command, &is_same) : 0;
     command->unseen_up_to = node->store.number;
     if (trusts_any_search(world->mistake)) command->unseen_up_to = UINT64_MAX;
     if (number > 0) {
         world->known++;
         if (world->mistake == NUMBER_OVERWRITTEN) number = node->chat.number;
-        deliver(taken, &(struct answer){.kind = ANSWER_ACCEPTED, .number = number});
+        deliver(taken, is_same ? &(struct answer){.kind = ANSWER_ACCEPTED, .number = number}
+                               : &(struct answer){.kind = ANSWER_REFUSED, .refusal = CHAT_ID_USED});
         return;
     }
     taken->event.on_due = on_looked;
@@ -272,6 +279,11 @@ void node_on_answer(struct command_request *request, const struct answer *answer
         return;
     }
     deliver(taken, &given);
+}
+
+bool world_is_other(struct slice text)
+{
+    return text.len > 0 && text.at[text.len - 1] == '!';
 }
 
 unsigned world_room_of(struct slice room)
