@@ -327,6 +327,8 @@ static void answer_arrives(struct crowd *crowd, const struct soon *soon)
     }
     /* The id may belong to another message for ever: it is not tried again. */
     bool is_final = is_refused && soon->answer.refusal == CHAT_ID_USED;
+    bool is_only_try = (attempt->id & WORLD_OTHER) != 0;
+    if (is_refused && is_only_try) checker_refused(crowd->world->checker, attempt->id);
     if (attempt->client < 0) return;
     struct client *client = &crowd->clients[attempt->client];
     if (client->id != attempt->id || !client->is_waiting) return;
