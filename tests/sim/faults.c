@@ -125,9 +125,13 @@ static void kill_some(struct world *world, unsigned count)
     }
 }
 
-/* One more member, which is made a voter. */
+/* One more member, which is made a voter. Somebody may be away meanwhile, and get the changes among many
+ * other entries. */
 static void grow(struct world *world)
 {
+    unsigned away = any_member(world);
+    if (sim_chance(&world->sim, 60) && away != world_leader(world))
+        cut_node(world, away, true, true, true);
     if (world->count >= SIM_HOSTS || world->nodes[world->count - 1].has_joined) return;
     unsigned i = world_grow(world);
     if (!world_add(world, i)) return;

@@ -242,6 +242,19 @@ bool world_transfer(struct world *world, unsigned i)
 
 /* ---- the end ---- */
 
+/* Nobody waits for a change of members, and all know the same ones. */
+static bool knows_members(const struct world_node *node, const struct raft *leader)
+{
+    const struct raft_configuration *ours = &node->raft.configuration;
+    const struct raft_configuration *theirs = &leader->configuration;
+    if (node->raft.configuration_uncommitted_index != 0 || ours->n != theirs->n) return false;
+    for (unsigned i = 0; i < ours->n; i++) {
+        const struct raft_server *a = &ours->servers[i], *b = &theirs->servers[i];
+        if (a->id != b->id || a->role != b->role) return false;
+    }
+    return true;
+}
+
 static bool has_ready_leader(struct world *world)
 {
     unsigned leader = world_leader(world);
@@ -260,6 +273,7 @@ bool world_is_level(struct world *world)
         const struct world_node *node = &world->nodes[i];
         if (!node->is_member) continue;
         if (!node->host.is_up || node->machine.has_gap) return false;
+        if (!knows_members(node, &world->nodes[world_leader(world)].raft)) return false;
         if (node->store.number != number || node->store.told != number) return false;
     }
     return true;

@@ -169,7 +169,8 @@ bool world_transfer(struct world *world, unsigned i);
 /* A change may have been made although it was not told: who is a member, as the leader sees it. */
 void world_sync_members(struct world *world);
 
-/* A leader is ready, and all members are up, have applied the same and have it on disk. */
+/* A leader is ready, all members are up, know the same members, have applied the same and have it on disk.
+ */
 bool world_is_level(struct world *world);
 /* Tells the checker what every member's store has. */
 void world_tell_finals(struct world *world);
