@@ -18,7 +18,7 @@ static struct sim_io *sim_io_of(struct raft_io *io)
 static struct disk_entry disk_entry_of(const struct raft_entry *entry)
 {
     return (struct disk_entry){.term = entry->term,
-                               .type = entry->type,
+                               .type = (unsigned short)entry->type,
                                .len = entry->buf.len,
                                .bytes = mem_copy(entry->buf.base, entry->buf.len)};
 }

@@ -110,7 +110,7 @@ static void copy_message(struct raft_message *to, const struct raft_message *fro
         for (unsigned i = 0; i < entries->n_entries; i++) {
             const struct raft_entry *entry = &entries->entries[i];
             views[i] = (struct disk_entry){.term = entry->term,
-                                           .type = entry->type,
+                                           .type = (unsigned short)entry->type,
                                            .len = entry->buf.len,
                                            .bytes = entry->buf.base};
         }
