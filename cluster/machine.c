@@ -328,6 +328,11 @@ static int snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *
     *bufs = NULL;
     *bufs_count = 0;
     if (machine->has_gap || applied < machine->chat->index) return RAFT_BUSY;
+    /* raft learns that a change of members is committed only in a step of its own, behind the one that
+     * applied it. In between it would write the members before the change into the snapshot, and believe
+     * them after the next start. It asks again. */
+    raft_index change = machine->raft->configuration_uncommitted_index;
+    if (change != 0 && change <= applied) return RAFT_BUSY;
 
     struct manifest manifest = manifest_of(machine, applied);
     if (machine->handler.on_manifest != NULL) {

@@ -31,6 +31,7 @@ the log is cut before the store has it@found@cluster/guard.c@s/return put->trail
 a snapshot goes with the term of an earlier one@found@cluster/guard.c@s/if \(term != 0\) install->last_term = term;//
 a snapshot is let in while one is written@found@cluster/guard.c@s/if \(raft->legacy.snapshot_taking \|\| is_again\)/if (is_again)/
 a change of members is not cut off@found@cluster/guard.c@s/if \(message->entries\[i\].type != RAFT_CHANGE\) continue;/if (i > 0) continue;/
+a snapshot has the members of another index@found@cluster/machine.c@s/if \(change != 0 && change <= applied\) return RAFT_BUSY;/if (change > applied + 1000) return RAFT_BUSY;/
 what waits behind a gap is decided at once@found@cluster/machine.c@s/if \(machine->has_gap\) \{\n        add_waiting/if (machine->has_gap \&\& entry.len == 0) {\n        add_waiting/
 a manifest is given within a gap@found@cluster/machine.c@s/if \(machine->has_gap \|\| applied < machine->chat->index\) return RAFT_BUSY;//
 a gap is not told@found@cluster/machine.c@s/open_gap\(machine, manifest\);\n        return 0;/return 0;/

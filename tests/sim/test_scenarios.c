@@ -244,6 +244,36 @@ static void a_snapshot_is_replaced_while_it_is_sent(void **state)
     assert_true(gaps > 10);
 }
 
+/* C was killed before it could write a snapshot, and at its start applies two changes of members and enough
+ * for a snapshot in one step. The snapshot must not have the members of in between: the next start would
+ * believe them. */
+static void a_snapshot_has_the_members_of_its_index(void **state)
+{
+    struct scene scene;
+    (void)state;
+    begin(&scene, NO_MISTAKE, 3, WINDOW_EVENTS, 4 * KEEP);
+    struct world *world = scene.world;
+    world->nodes[scene.c].store.is_stuck = true;
+    unsigned joined = world_grow(world);
+    assert_true(world_add(world, joined));
+    world_run(world, 1500);
+    assert_true(world_promote(world, joined));
+    world_run(world, 3000);
+    assert_true(world->nodes[joined].is_member);
+    write_some(&scene, scene.a, 1, 4 * KEEP);
+    assert_int_equal(world->nodes[scene.c].raft.trail.snapshot.index, 0);
+    for (unsigned starts = 0; starts < 2; starts++) {
+        world_kill(world, scene.c);
+        world->nodes[scene.c].store.is_stuck = false;
+        world_start(world, scene.c);
+        world_run(world, 4000);
+        assert_true(world->nodes[scene.c].raft.trail.snapshot.index > 0);
+    }
+    assert_int_equal(world->nodes[scene.c].raft.configuration_uncommitted_index, 0);
+    assert_true(world_is_level(world));
+    assert_good(&scene);
+}
+
 /* ---- one id, two ways ---- */
 
 /* The leader ends when others have the entry and nobody knows that it is committed; the command is sent
@@ -349,6 +379,7 @@ int main(void)
         cmocka_unit_test(what_a_returning_leader_acknowledges_it_has),
         cmocka_unit_test(a_snapshot_comes_while_the_tail_is_cut),
         cmocka_unit_test(a_snapshot_is_replaced_while_it_is_sent),
+        cmocka_unit_test(a_snapshot_has_the_members_of_its_index),
         cmocka_unit_test(a_command_is_executed_once_across_a_failover),
         cmocka_unit_test(one_id_that_reaches_two_leaders_is_executed_once),
         cmocka_unit_test(a_retry_older_than_the_window_is_searched_again),
