@@ -24,7 +24,8 @@
  * and machine_decided stands still or lags. Events that come through machine_backfill go the same way up
  * as those that were applied: to the store, the tails and the pages that show their rooms. on_gap tells
  * how things stand at each change. In a gap there is no manifest to give, and neither while raft repeats
- * entries that the store has already: raft is answered RAFT_BUSY, and asks again.
+ * entries that the store has already, nor while it has yet to learn that a change of members is committed:
+ * raft is answered RAFT_BUSY, and asks again.
  *
  * A manifest may also be an entry of the log. A history that was restored or imported belongs to a new
  * cluster, whose log begins at index 1 and knows nothing of the events before; so that log's first entry
