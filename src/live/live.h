@@ -98,6 +98,7 @@ struct live {
     bool is_patch;          /* opening for a live_patch of a joined live */
     bool is_rejoin;         /* this page of the browser was joined before (params._mounts > 0) */
     bool behind;            /* opened before `seen` was reached */
+    uint64_t seen;          /* number of the newest message that the page showed before; 0 = none */
     bool touch;             /* the browser has no mouse */
     int16_t offset_minutes; /* the reader's time zone, east of UTC */
     struct live_address address;

@@ -33,7 +33,6 @@
 
 enum {
     MOVED_SHOWN_MS = 8000,
-    BEHIND_SHOWN_MS = 5000,
     CHECK_EVERY_MS = 1000,
     CHECKS_MAX = 4,
     QUIET_MS = 1000,
@@ -63,9 +62,10 @@ struct chat_model {
     uint64_t typed;            /* hash of the last text that `typing` told; 0 = none */
     uint64_t line_from;        /* number of the newest message that was seen */
     uint64_t line_at;          /* and the first one after it: "New"; 0 = none */
-    int64_t moved_until_ms, behind_until_ms, check_at_ms, loud_at_ms; /* wall clock; 0 = never */
-    char *text;                                                       /* of the pending command */
-    char *typed_text;            /* the last one told while a fate is open */
+    uint64_t awaited;          /* the page showed it elsewhere, and this node had it not yet */
+    int64_t moved_until_ms, check_at_ms, loud_at_ms; /* wall clock; 0 = never */
+    char *text;                                      /* of the pending command */
+    char *typed_text;                                /* the last one told while a fate is open */
     char *draft;                 /* what the form has in its box; NULL = nothing */
     char *typing;                /* who is typing, in words */
     struct chat_shared *history; /* the page of older messages that is being sent */
@@ -119,8 +119,7 @@ static uint64_t text_hash(struct slice text)
 static void wake_at_next(struct chat_model *model)
 {
     struct live *live = model->visitor.live;
-    int64_t times[] = {model->moved_until_ms, model->behind_until_ms, model->check_at_ms,
-                       model->loud_at_ms};
+    int64_t times[] = {model->moved_until_ms, model->check_at_ms, model->loud_at_ms};
     int64_t next = 0;
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
         if (times[i] != 0 && (next == 0 || times[i] < next)) next = times[i];
@@ -233,7 +232,7 @@ static void chat_mount(struct live *live, void *page)
         !slice_is(slice_make(who->node, who->node_len), live->host->node)) {
         model->moved_until_ms = now + MOVED_SHOWN_MS;
     }
-    if (live->behind) model->behind_until_ms = now + BEHIND_SHOWN_MS;
+    if (live->behind) model->awaited = live->seen;
     wake_at_next(model);
 }
 
@@ -460,7 +459,6 @@ static void on_woken(struct live *live, struct chat_model *model)
 {
     int64_t now = live_wall_ms(live);
     (void)is_due(&model->moved_until_ms, now);
-    (void)is_due(&model->behind_until_ms, now);
     if (is_due(&model->loud_at_ms, now)) {
         model->quiet = false;
         chat_shared_free(model->history);
@@ -505,7 +503,7 @@ struct chat_page { /* what the template has holes for; lives as long as one rend
     struct visitor_view v;
     bool has_keys, at_start, patch_focused;
     char nonce_text[COMMAND_ID_TEXT], jump_text[16], placeholder_text[ROOM_MAX + 16];
-    char strip_text[2 * NODE_NAME_MAX + 64];
+    char strip_text[2 * NODE_NAME_MAX + 96];
     struct buf hint_text, style_text;
 };
 
@@ -554,15 +552,18 @@ static void fill_hint(struct chat_page *view, const struct chat_model *model)
 static void fill_strip(struct chat_page *view, const struct chat_model *model)
 {
     const struct live *live = model->visitor.live;
+    /* Until the room has what the page had shown: nobody is to take it for lost. */
+    bool is_behind = model->awaited > shared_of(live)->newest;
     if (model->moved_until_ms != 0) {
         const struct identity *who = live->identity;
         int len = snprintf(view->strip_text, sizeof view->strip_text,
-                           "%.*s went away. %s serves you now.", (int)who->node_len, who->node,
-                           live->host->node);
+                           "%.*s went away. %s serves you now%s.", (int)who->node_len, who->node,
+                           live->host->node,
+                           is_behind ? " and is catching up: the newest messages follow" : "");
         view->strip = slice_first(slice_make(view->strip_text, (size_t)(len < 0 ? 0 : len)),
                                   sizeof view->strip_text - 1);
-        view->strip_class = slice_of("strip on ok");
-    } else if (model->behind_until_ms != 0) {
+        view->strip_class = is_behind ? slice_of("strip on warn") : slice_of("strip on ok");
+    } else if (is_behind) {
         view->strip = slice_of("This node is catching up: the newest messages follow.");
         view->strip_class = slice_of("strip on warn");
     }

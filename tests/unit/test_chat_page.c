@@ -781,6 +781,29 @@ static void a_page_that_moved_says_so_for_a_while(void **state)
     assert_false(sent_has("went away"));
 }
 
+/* It says so until the room has what the page had shown, however long that takes. */
+static void a_page_that_moved_to_a_node_that_is_behind_says_so(void **state)
+{
+    (void)state;
+    struct identity moved = person(1, "Kari", "tea-1");
+    char more[64];
+    uint64_t seen = world.number + 1;
+    snprintf(more, sizeof more, ",\"_mounts\":1,\"seen\":%llu", (unsigned long long)seen);
+    join_as(&moved, "/lobby", more);
+    assert_true(sent_has("tea-2 serves you now and is catching up"));
+    wake();
+    assert_true(sent_has("This node is catching up: the newest messages follow."));
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    say(&world.maja, "here it is", 1, 0);
+    assert_int_equal(world.number, seen);
+    add_room(board, "lobby", 1, seen);
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_false(sent_has("catching up"));
+    assert_true(world.sent.len > 0);
+}
+
 static void without_a_majority_the_room_is_read_only(void **state)
 {
     (void)state;
@@ -978,6 +1001,7 @@ int main(void)
         TEST(one_does_not_read_of_ones_own_typing),
         TEST(the_line_of_what_is_new_stands_above_the_first),
         TEST(a_page_that_moved_says_so_for_a_while),
+        TEST(a_page_that_moved_to_a_node_that_is_behind_says_so),
         TEST(without_a_majority_the_room_is_read_only),
         TEST(nothing_changed_is_nothing_sent),
         TEST(a_room_is_opened_by_its_name),
