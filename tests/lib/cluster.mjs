@@ -75,6 +75,7 @@ export class Node {
     this.dataDir = path.join(this.dir, 'data');
     this.logFile = path.join(this.dir, 'log');
     this.program = undefined; // another release than the one that is tested
+    this.env = {}; // beside the cluster's
     this.join = ''; // members that it asks to let it in; empty: it is a founder
     this.child = null;
     this.ended = null; // promise of {code, signal}
@@ -91,12 +92,16 @@ export class Node {
       '--log-format', 'text', ...cluster.options, ...more];
   }
 
+  /* The program, and what stands before it where it is to run in a place of its own. */
+  command() { return [this.program ?? program]; }
+
   start(more = []) {
     if (this.isUp) throw new Error(`${this.name} runs already`);
     fs.mkdirSync(this.dir, { recursive: true });
     const log = fs.openSync(this.logFile, 'a');
-    const child = spawn(this.program ?? program, ['serve', ...this.options(more)],
-      { stdio: ['ignore', log, log], env: { ...environment, ...this.cluster.env } });
+    const [file, ...first] = this.command();
+    const child = spawn(file, [...first, 'serve', ...this.options(more)],
+      { stdio: ['ignore', log, log], env: { ...environment, ...this.cluster.env, ...this.env } });
     fs.closeSync(log);
     children.add(child);
     this.child = child;

@@ -70,6 +70,12 @@ export class SmallDisk {
 
   free() { fs.rmSync(path.join(this.path, 'ballast'), { force: true }); }
 
+  /* As after a start of the machine: what was not flushed before the power went is gone. */
+  remount() {
+    run('umount', [this.path]);
+    run('mount', ['-o', 'loop', this.file, this.path]);
+  }
+
   #unmount() {
     if (this.isMounted) spawnSync('umount', ['-l', this.path]);
     this.isMounted = false;
