@@ -303,6 +303,9 @@ void live_opened(struct live *live, struct topic *topic, bool behind)
         return;
     }
     live->state = LIVE_MOUNTED;
+#ifdef LIVETEA_MISTAKE_SUBSCRIBE
+    live->misses_next = true;
+#endif
     topic_add(topic, live);
     live->is_patch = false;
     live->channel->is_joined_once = true;

@@ -73,8 +73,14 @@ static bool broadcast(struct topic *topic, const struct live_host *host, struct 
     }
 
     struct shared *frame = host->frame(host->owner, buf_slice(scratch));
-    for (struct live *live = topic->readers; live != NULL; live = live->next_reader)
+    for (struct live *live = topic->readers; live != NULL; live = live->next_reader) {
+#ifdef LIVETEA_MISTAKE_SUBSCRIBE
+        bool misses = live->misses_next;
+        live->misses_next = false;
+        if (misses) continue;
+#endif
         host->send_frame(host->owner, live->channel->connection, frame);
+    }
     shared_unref(frame);
     return true;
 }

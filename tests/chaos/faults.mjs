@@ -139,11 +139,15 @@ export const faults = {
     if (ended !== 'ready') await rejoin(world, node);
     else node.expectedEnd = false;
   } },
-  descriptors: { count: 1, isHarmless: true, async act({ nodes: [node], hold, started }) {
+  // It may end with 1 when it cannot open a file that it needs: it has no reserve then, who took it is not a client.
+  descriptors: { count: 1, async act({ nodes: [node], hold, started, say }) {
+    node.expectedEnd = true;
     node.limitDescriptors(node.descriptors);
     started();
-    await pause(hold);
+    await Promise.race([pause(hold), node.ended]);
+    if (!node.isUp) return say(`exit ${(await node.ended).code}`);
     node.limitDescriptors(20_000);
+    node.expectedEnd = false;
   } },
   member: { count: 1, isLong: true, isHarmless: true, async act({ world, hold, started }) {
     const { spare } = world;
@@ -166,6 +170,17 @@ export const faults = {
 };
 
 const means = { links: world => world.isApart, disks: world => world.isApart, clock: world => world.hasFakeTime };
+
+/* Not among the usual ones: the disks lied, and what they had said was flushed was not, for a second. The history is
+ * then one second short on every node, and nobody but the checker can know. */
+faults.lying_disks = { needs: 'disks', count: 'all', async act({ world, started }) {
+  for (const node of world.nodes) node.disk.remember();
+  await pause(1000);
+  started();
+  await world.losePower(world.nodes, { lie: true });
+  for (const node of world.nodes) node.start();
+} };
+export const usual = Object.keys(faults).filter(name => name !== 'lying_disks');
 
 /* Those of the list that can be done here; and a sentence for each that cannot. */
 export function possible(world, names) {

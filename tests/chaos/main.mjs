@@ -11,7 +11,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { pause, slow, until, within } from '../lib/wait.mjs';
 import { buckets, check, errorNames } from './checker.mjs';
-import { faults, possible, release, strike } from './faults.mjs';
+import { faults, possible, release, strike, usual } from './faults.mjs';
 import { Client, History, Watcher } from './people.mjs';
 import { World } from './world.mjs';
 
@@ -100,23 +100,23 @@ async function runSeed(seed, options, isApart) {
     const working = [...clients.map(client => client.write()), ...watchers.map(watcher => watcher.watch())];
     await pause(CALM_MS);
 
-    const names = possible(world, options.faults ?? Object.keys(faults)).able;
+    const names = possible(world, options.faults ?? usual).able;
     const end = performance.now() + options.seconds * 1000;
     for (let order = []; performance.now() < end;) {
       if (order.length === 0) order = shuffled(names, random);
       await strike(world, order.pop(), { random, history, say }).catch(error => {
-        problems.push(error.message);
+        problems.push(`after ${history.records.findLast(({ op }) => op === 'nemesis')?.f}: ${error.message}`);
         return world.heal().catch(failure => problems.push(failure.message));
       });
       await pause(500 + random() * 1000);
     }
 
-    await world.heal();
+    await world.heal().catch(error => problems.push(error.message));
     history.add({ op: 'healed' });
     const healedAt = performance.now();
     await pause(2000);
     for (const client of clients) client.finish();
-    await within("end of all clients", Promise.all(working.slice(0, clients.length)), 15_000).catch(error => problems.push(`${error.message}; ${clients.map(client => `${client.sub}: ${client.isConnected ? "connected" : client.lastFailure}`).join(", ")}`));
+    await within('end of all clients', Promise.all(working.slice(0, clients.length)), 15_000).catch(error => problems.push(`${error.message}; ${clients.map(client => `${client.sub}: ${client.isConnected ? 'connected' : client.lastFailure}`).join(', ')}`));
     for (const client of clients) client.giveUp();
     await world.settle().catch(error => problems.push(error.message));
     const levelMs = performance.now() - healedAt;
@@ -181,14 +181,17 @@ function printReport(results) {
     `longest silence ${ms(Math.max(...results.map(({ stats }) => stats.silence)))} ms`);
 
   console.log('\nfirst acknowledgement of a command first sent after the fault began (* after it ended: no majority was left), in ms');
-  console.log(`  ${'fault'.padEnd(18)}times${buckets.map(limit => `<=${limit}`.padStart(8))}${'more'.padStart(8)}${'median'.padStart(9)}${'worst'.padStart(8)}${'last client'.padStart(13)}`.replaceAll(',', ''));
+  console.log(`  ${'fault'.padEnd(18)}times${buckets.map(limit => `<=${limit}`.padStart(8)).join('')}${'more'.padStart(8)}${'median'.padStart(9)}${'worst'.padStart(8)}${'last client'.padStart(13)}`);
   const all = results.flatMap(({ stats }) => stats.recoveries);
   for (const name of Object.keys(faults)) {
     const some = all.filter(({ f }) => f === name);
     if (some.length === 0) continue;
     const first = some.map(one => one.first).sort((a, b) => a - b);
     const row = Array(buckets.length + 1).fill(0);
-    for (const value of first) row[buckets.findIndex(limit => value <= limit) + 1 || row.length] === undefined ? row[row.length - 1]++ : row[buckets.findIndex(limit => value <= limit)]++;
+    for (const value of first) {
+      const place = buckets.findIndex(limit => value <= limit);
+      row[place < 0 ? buckets.length : place]++;
+    }
     console.log(`  ${`${name}${some[0].majority ? '' : ' *'}`.padEnd(18)}${String(some.length).padStart(5)}${row.map(n => String(n || '.').padStart(8)).join('')}` +
       `${ms(first[Math.floor(first.length / 2)]).padStart(9)}${ms(first.at(-1)).padStart(8)}${ms(Math.max(...some.map(one => one.worst))).padStart(13)}`);
   }
@@ -215,7 +218,7 @@ if (problem && options.isStrict) {
 }
 if (problem) console.log(`chaos: ${problem}: the nodes share this machine's loopback and disk`);
 else World.lay(options.nodes * (CLIENTS_A_NODE + 1));
-const left = possible({ size: options.nodes, isApart: !problem, hasFakeTime: !problem && !slow }, options.faults ?? Object.keys(faults)).left;
+const left = possible({ size: options.nodes, isApart: !problem, hasFakeTime: !problem && !slow }, options.faults ?? usual).left;
 if (left.length) console.log(`left out: ${left.join(', ')}`);
 const results = [];
 for (let seed = options.seeds[0]; seed <= options.seeds[1]; seed++) {

@@ -192,11 +192,11 @@ export class World extends Cluster {
   }
 
   /* The power of these goes at one moment, and comes back. */
-  async losePower(nodes) {
+  async losePower(nodes, { lie = false } = {}) {
     for (const node of nodes) node.expectedEnd = true; // its disk fails under it
     run(powerLoss, ...nodes.map(node => node.disk.path));
     await Promise.all(nodes.map(node => node.kill()));
-    for (const node of nodes) node.disk.remount();
+    for (const node of nodes) node.disk.remount({ lie });
   }
 
   /* Every node's history is the same, or the time is over. */

@@ -70,9 +70,21 @@ export class SmallDisk {
 
   free() { fs.rmSync(path.join(this.path, 'ballast'), { force: true }); }
 
-  /* As after a start of the machine: what was not flushed before the power went is gone. */
-  remount() {
+  /* The disk as it is now, in one piece; what is written meanwhile waits. */
+  remember() {
+    run('fsfreeze', ['--freeze', this.path]);
+    try {
+      run('cp', ['--sparse=always', this.file, `${this.file}.then`]);
+    } finally {
+      run('fsfreeze', ['--unfreeze', this.path]);
+    }
+  }
+
+  /* As after a start of the machine: what was not flushed before the power went is gone; with `lie`, all since
+   * `remember` is. */
+  remount({ lie = false } = {}) {
     run('umount', [this.path]);
+    if (lie) fs.renameSync(`${this.file}.then`, this.file);
     run('mount', ['-o', 'loop', this.file, this.path]);
   }
 
