@@ -31,7 +31,8 @@ SEEN_BY_LIBRARIES long syscall(long number, ...)
     for (int i = 0; i < 6; i++)
         a[i] = va_arg(more, long);
     va_end(more);
-    struct iocb **writes = (struct iocb **)a[2]; /* NOLINT(performance-no-int-to-ptr): the kernel's own form */
+    struct iocb **writes =
+        (struct iocb **)a[2]; /* NOLINT(performance-no-int-to-ptr): the kernel's own form */
     for (long i = 0; number == SYS_io_submit && i < a[1]; i++)
         writes[i]->aio_rw_flags = 0;
     return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);

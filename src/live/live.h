@@ -100,9 +100,6 @@ struct live {
     bool behind;            /* opened before `seen` was reached */
     uint64_t seen;          /* number of the newest message that the page showed before; 0 = none */
     bool touch;             /* the browser has no mouse */
-#ifdef LIVETEA_MISTAKE_SUBSCRIBE
-    bool misses_next; /* the next broadcast: it fell between rendering and subscribing */
-#endif
     int16_t offset_minutes; /* the reader's time zone, east of UTC */
     struct live_address address;
     const struct identity *identity; /* the channel's (the request's, for a dead render) */
@@ -124,6 +121,9 @@ struct live {
     int stream_at;
     enum live_redirect_kind redirect;
     char *redirect_to; /* owned */
+#ifdef LIVETEA_MISTAKE_SUBSCRIBE
+    bool misses_next; /* the next broadcast: it fell between rendering and subscribing */
+#endif
 };
 
 /* ---- for pages ---- */
