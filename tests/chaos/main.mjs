@@ -141,6 +141,9 @@ async function runSeed(seed, options, isApart) {
     const result = check(seen);
     const digests = histories.filter(Boolean).map(events => events.at(-1)?.digest);
     if (new Set(digests).size > 1) problems.push(`the digests differ: ${digests.join(' ')}`);
+    // Whatever the clocks did: times never go back.
+    const back = (histories.find(Boolean) ?? []).find((event, i, all) => i > 0 && event.at < all[i - 1].at);
+    if (back) problems.push(`number ${back.number} is older than the one before it: ${back.at}`);
     keep ||= problems.length > 0 || result.errors.length > 0;
     return { seed, ...result, problems, rss, levelMs, records: seen };
   } finally {
