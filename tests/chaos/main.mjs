@@ -108,6 +108,7 @@ async function runSeed(seed, options, isApart) {
         problems.push(`after ${history.records.findLast(({ op }) => op === 'nemesis')?.f}: ${error.message}`);
         return world.heal().catch(failure => problems.push(failure.message));
       });
+      for (const one of [...clients, ...watchers]) one.goHome();
       await pause(500 + random() * 1000);
     }
 

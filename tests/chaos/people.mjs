@@ -25,6 +25,7 @@ export class History {
 export class Watcher {
   constructor({ history, world, sub, at, room, localAddress, random, onProblem }) {
     Object.assign(this, { history, world, sub, at, room, localAddress, random, onProblem });
+    this.home = at;
     this.epoch = 0;
     this.seen = 0;
     this.failures = 0;
@@ -128,8 +129,20 @@ export class Watcher {
     while (await this.connect()) {
       await this.socket?.closed;
       this.view = null;
-      if (!this.isOver) await this.backOff();
+      if (this.wantsHome) this.settleHome();
+      else if (!this.isOver) await this.backOff();
     }
+  }
+
+  /* Back to its own node: else, some kills later, all would be with the node that was never hit. */
+  goHome() {
+    this.wantsHome = this.at % this.world.nodes.length !== this.home % this.world.nodes.length;
+    if (this.wantsHome) this.socket?.cut();
+  }
+
+  settleHome() {
+    this.at = this.home;
+    this.wantsHome = false;
   }
 
   stop() { this.isOver = true; }
@@ -142,6 +155,8 @@ export class Client extends Watcher {
     this.lives = 0;
     this.count = 0;
   }
+
+  goHome() { this.wantsHome = true; } // once the running command has its answer
 
   get name() { return `${this.sub}x${this.lives}`; }
 
@@ -163,6 +178,11 @@ export class Client extends Watcher {
   async #command() {
     const seq = ++this.count, c = this.name, id = `${c}-${seq}`;
     let wasUnknown = false, nonce;
+    if (this.wantsHome && this.at % this.world.nodes.length !== this.home % this.world.nodes.length) {
+      this.leave();
+      this.settleHome();
+    }
+    this.wantsHome = false;
     for (let tries = 1; tries <= TRIES_MAX && !this.isGone; tries++) {
       if (!this.isConnected && !await this.connect()) break;
       const record = { op: 'send', id, c, seq, sub: this.sub, n: this.node.number, try: tries };
