@@ -503,27 +503,38 @@ static void what_does_not_continue_the_history_is_not_taken(void **state)
 
     bad.digest.bytes[15] ^= 1;
     assert_not_taken(&taken, &bad);
-    bad = good, bad.number = 22;
+    bad = good;
+    bad.number = 22;
     assert_not_taken_signed(&taken, &bad);
-    bad = good, bad.number = 20;
+    bad = good;
+    bad.number = 20;
     assert_not_taken_signed(&taken, &bad);
-    bad = good, bad.seq++;
+    bad = good;
+    bad.seq++;
     assert_not_taken_signed(&taken, &bad);
-    bad = good, bad.seq--;
+    bad = good;
+    bad.seq--;
     assert_not_taken_signed(&taken, &bad);
-    bad = good, bad.at_ms = taken.at_ms - 1;
+    bad = good;
+    bad.at_ms = taken.at_ms - 1;
     assert_not_taken_signed(&taken, &bad);
-    bad = good, bad.at_ms = AT_MS_MAX + 1;
+    bad = good;
+    bad.at_ms = AT_MS_MAX + 1;
     assert_not_taken_signed(&taken, &bad);
-    bad = good, bad.previous_at_ms++; /* neither this nor run is in the digest */
+    bad = good;
+    bad.previous_at_ms++; /* neither this nor run is in the digest */
     assert_not_taken(&taken, &bad);
-    bad = good, bad.run++;
+    bad = good;
+    bad.run++;
     assert_not_taken(&taken, &bad);
-    bad = good, bad.room = slice_of("new"); /* begins with seq 1 */
+    bad = good;
+    bad.room = slice_of("new"); /* begins with seq 1 */
     assert_not_taken_signed(&taken, &bad);
-    bad = good, bad.text = slice_of(" ");
+    bad = good;
+    bad.text = slice_of(" ");
     assert_not_taken_signed(&taken, &bad);
-    bad = good, bad.id = id_of(3); /* was there before */
+    bad = good;
+    bad.id = id_of(3); /* was there before */
     assert_not_taken_signed(&taken, &bad);
     assert_null(chat_find_room(&taken, slice_of("new")));
 

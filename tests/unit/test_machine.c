@@ -343,17 +343,23 @@ static void a_manifest_of_another_history_ends_the_node(void **state)
     assert_int_not_equal(restore(&one, bad), 0);
     assert_non_null(strstr(one.sentence, "another cluster"));
 
-    wrong = manifest, wrong.digest.bytes[3] ^= 1;
+    wrong = manifest;
+    wrong.digest.bytes[3] ^= 1;
     manifest_encode(bad, &wrong);
     assert_int_not_equal(restore(&one, bad), 0);
 
-    wrong = manifest, wrong.index = 4, wrong.number = 11; /* more events in fewer entries */
+    wrong = manifest; /* more events in fewer entries */
+    wrong.index = 4;
+    wrong.number = 11;
     manifest_encode(bad, &wrong);
     assert_int_not_equal(restore(&one, bad), 0);
-    wrong = manifest, wrong.index = 6, wrong.number = 9; /* fewer in more */
+    wrong = manifest; /* fewer in more */
+    wrong.index = 6;
+    wrong.number = 9;
     manifest_encode(bad, &wrong);
     assert_int_not_equal(restore(&one, bad), 0);
-    wrong = manifest, wrong.number = 11; /* and more in as many */
+    wrong = manifest; /* and more in as many */
+    wrong.number = 11;
     manifest_encode(bad, &wrong);
     assert_int_not_equal(restore(&one, bad), 0);
     assert_int_equal(one.fatals, 6);
