@@ -5,9 +5,11 @@
  *   soak --seed N [--trace]        one seed again, exactly
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "faults.h"
@@ -115,15 +117,25 @@ static void report(const struct totals *t, double seconds)
            (double)t->level_max_ms / 1000);
 }
 
+static uint64_t running; /* the seed */
+
+static void on_crash(int number)
+{
+    dprintf(STDOUT_FILENO, "seed %" PRIu64 ": the process ends by signal %d\n", running, number);
+    _exit(3);
+}
+
 int main(int argc, char **argv)
 {
     struct settings settings = {.from = 1, .seeds = 100};
     struct totals totals = {.seeds = 0};
     read_arguments(&settings, argc, argv);
+    signal(SIGSEGV, on_crash);
+    signal(SIGABRT, on_crash);
     uint64_t begun_ns = clock_ns();
     for (uint64_t i = 0; i < settings.seeds; i++) {
         struct run_result result;
-        uint64_t seed = settings.from + i;
+        uint64_t seed = running = settings.from + i;
         run_seed(&(struct run_options){.seed = seed,
                                        .mistake = settings.mistake,
                                        .traces = settings.traces},
