@@ -137,6 +137,31 @@ static void cut_before_change(struct guard *guard, struct raft_append_entries *m
     }
 }
 
+/* Entries from below the beginning of our log: they are in our snapshot, which is committed, so the leader
+ * has the same there. The message is made to stand on the snapshot. */
+static void cut_below_log(struct guard *guard, struct raft_append_entries *message)
+{
+    const struct raft *raft = guard->raft;
+    raft_index first = message->prev_log_index + 1, snapshot = raft->trail.snapshot.index;
+    if (message->n_entries == 0 || message->term < raft->current_term) return;
+    if (raft->snapshot.installing) return; /* raft ignores it */
+    if (first > snapshot || guard_term_at(raft, first) != 0) return;
+    raft_index known = snapshot - message->prev_log_index;
+    message->prev_log_index = snapshot;
+    message->prev_log_term = raft->trail.snapshot.term;
+    guard->trimmed++;
+    if (known < message->n_entries) {
+        message->n_entries -= (unsigned)known;
+        memmove(message->entries, message->entries + known,
+                message->n_entries * sizeof *message->entries);
+        return;
+    }
+    raft_free(message->entries[0].batch);
+    raft_free(message->entries);
+    message->entries = NULL;
+    message->n_entries = 0;
+}
+
 static void drop_entries(struct guard *guard, struct raft_append_entries *message)
 {
     raft_free(message->entries[0].batch);
@@ -159,6 +184,7 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
     if (raft->legacy.closing) return true; /* raft frees it by itself */
     if (message->type == RAFT_APPEND_ENTRIES) {
         check_entries(guard, entries);
+        cut_below_log(guard, entries);
         cut_before_change(guard, entries);
         if (entries->term >= raft->current_term) {
             note_leader(guard, message->server_id, entries->term);

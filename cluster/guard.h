@@ -9,6 +9,10 @@
  *   ----------------------------------------------------------------------------------------------
  *   a membership change behind other entries in a         cuts the message before the change; the
  *   message is booked at a wrong index                    leader sends the rest again
+ *   a message from entry 1 on reaches a follower whose    cuts off what is in the snapshot, on which
+ *   log begins later by now: all of it is appended once   the rest then stands; the answer tells the
+ *   more, at wrong indexes, and freed below its           leader how far the follower is
+ *   beginning: NULL pointer
  *   a snapshot that arrives while one of ours is being    drops it; the leader tries again
  *   written (NULL pointer), or another one installed
  *   (it is never freed)

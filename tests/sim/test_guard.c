@@ -596,6 +596,97 @@ static void a_snapshot_goes_with_its_own_term(void **state)
     rig_close(&rig);
 }
 
+/* ---- a message that begins below the log ---- */
+
+/* The leader's entries 1 .. last, as one that heard no answer sends them again. */
+static void send_from_the_first(struct rig *rig, unsigned to, raft_index last)
+{
+    const struct raft *leader = rig_raft(rig, 0);
+    struct raft *raft = rig_raft(rig, to);
+    struct raft_entry *entries = raft_calloc(last, sizeof *entries);
+    char *batch = raft_calloc(last, 8);
+    for (raft_index i = 0; i < last; i++) {
+        char *value = batch + 8 * i;
+        if (i + 1 == last) *value = (char)last;
+        entries[i] = (struct raft_entry){.term = guard_term_at(leader, i + 1),
+                                         .type = RAFT_COMMAND,
+                                         .buf = {.base = value, .len = 8},
+                                         .batch = batch};
+    }
+    struct raft_message message = {.type = RAFT_APPEND_ENTRIES,
+                                   .server_id = leader->id,
+                                   .server_address = "1",
+                                   .append_entries = {.term = leader->current_term,
+                                                      .leader_commit = leader->commit_index,
+                                                      .entries = entries,
+                                                      .n_entries = (unsigned)last}};
+    network_calls(raft->io, &message);
+}
+
+/* Node 2 has a snapshot, and its log begins behind entry 1; the leader has one entry more. */
+static raft_index cut_the_log_of_a_follower(struct rig *rig, bool is_unguarded)
+{
+    rig_init(rig,
+             &(struct rig_options){.count = 3, .is_stopped = true, .is_unguarded = is_unguarded});
+    struct raft *raft = rig_raft(rig, 2);
+    struct raft_io *below = is_unguarded ? raft->io : &rig->nodes[2].guard.real;
+    start_below = below->start;
+    below->start = note_start;
+    rig->nodes[2].gives_manifests = true;
+    rig->nodes[2].guard.durable = UINT64_MAX;
+    raft_set_snapshot_threshold(raft, SMALL);
+    raft_set_snapshot_trailing(raft, 1);
+    rig_start(rig);
+    assert_true(elect(rig, 0));
+    for (uint64_t value = 1; value <= 10; value++) {
+        assert_int_equal(rig_propose(rig, 0, value), 0);
+        rig_run(rig, 300);
+    }
+    assert_true(raft->trail.offset > 2);
+    rig_cut(rig, 2);
+    raft_index last = raft_last_index(raft) + 1;
+    assert_int_equal(rig_propose(rig, 0, last), 0);
+    assert_int_equal(raft_last_index(rig_raft(rig, 0)), last);
+    return last;
+}
+
+static void send_from_the_first_without_guard(void)
+{
+    static struct rig rig;
+    send_from_the_first(&rig, 2, cut_the_log_of_a_follower(&rig, true));
+}
+
+static void without_the_guard_a_message_from_below_the_log_crashes(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_in_child(send_from_the_first_without_guard), 1000 + SIGSEGV);
+}
+
+static void of_a_message_from_below_the_log_the_rest_is_taken(void **state)
+{
+    (void)state;
+    struct rig rig;
+    raft_index last = cut_the_log_of_a_follower(&rig, false);
+    struct raft *raft = rig_raft(&rig, 2);
+
+    /* Nothing new in it: that is an answer too. */
+    unsigned answers = raft_fixture_n_send(&rig.fixture, 2, RAFT_APPEND_ENTRIES_RESULT);
+    send_from_the_first(&rig, 2, 2);
+    rig_run(&rig, 50);
+    assert_int_equal(rig.nodes[2].guard.trimmed, 1);
+    assert_int_equal(raft_last_index(raft), last - 1);
+    assert_true(raft_fixture_n_send(&rig.fixture, 2, RAFT_APPEND_ENTRIES_RESULT) > answers);
+
+    send_from_the_first(&rig, 2, last);
+    assert_int_equal(rig.nodes[2].guard.trimmed, 2);
+    assert_int_equal(raft_last_index(raft), last);
+    rig_join(&rig, 2);
+    rig_run(&rig, 2000);
+    assert_int_equal(rig.nodes[2].values_count, 11);
+    rig_check_agreement(&rig);
+    rig_close(&rig);
+}
+
 /* ---- a new leader ---- */
 
 static void a_new_leader_is_ready_when_the_old_terms_are_applied(void **state)
@@ -836,6 +927,8 @@ int main(void)
         cmocka_unit_test(a_failed_write_ends_the_process),
         cmocka_unit_test(the_trace_of_a_failed_write_ends_the_process),
         cmocka_unit_test(a_leader_that_contradicts_a_committed_entry_ends_the_process),
+        cmocka_unit_test(without_the_guard_a_message_from_below_the_log_crashes),
+        cmocka_unit_test(of_a_message_from_below_the_log_the_rest_is_taken),
         cmocka_unit_test(a_new_leader_is_ready_when_the_old_terms_are_applied),
         cmocka_unit_test(a_new_leader_begins_its_term_with_an_entry),
         cmocka_unit_test(a_lone_value_waits_for_no_heartbeat),
