@@ -176,12 +176,33 @@ static void drop_snapshot(struct guard *guard, struct raft_install_snapshot *mes
     guard->dropped++;
 }
 
+/* The answer to what an earlier term's leader sent says whatever was in memory where it should say how far
+ * we are. One who leads in our term again takes it for true, unless it is a refusal. */
+static bool drops_stale(struct guard *guard, struct raft_message *message)
+{
+    raft_term term = guard->raft->current_term;
+    struct raft_append_entries *entries = &message->append_entries;
+    if (message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.term < term) {
+        drop_snapshot(guard, &message->install_snapshot);
+        return true;
+    }
+    if (message->type != RAFT_APPEND_ENTRIES || entries->term >= term) return false;
+    if (entries->prev_log_index > 0) return false;
+    if (entries->n_entries > 0) {
+        drop_entries(guard, entries);
+    } else {
+        guard->dropped++;
+    }
+    return true;
+}
+
 /* False: the message was dropped, and what it owned was freed. */
 static bool lets_in(struct guard *guard, struct raft_message *message)
 {
     struct raft *raft = guard->raft;
     struct raft_append_entries *entries = &message->append_entries;
     if (raft->legacy.closing) return true; /* raft frees it by itself */
+    if (drops_stale(guard, message)) return false;
     if (message->type == RAFT_APPEND_ENTRIES) {
         check_entries(guard, entries);
         cut_below_log(guard, entries);

@@ -13,6 +13,9 @@
  *   log begins later by now: all of it is appended once   the rest then stands; the answer tells the
  *   more, at wrong indexes, and freed below its           leader how far the follower is
  *   beginning: NULL pointer
+ *   a late snapshot, or entries from 1 on, of an earlier  drops it: there is nothing in it for us
+ *   term: the answer claims any index, and who leads
+ *   again counts it: what few have is committed
  *   a snapshot that arrives while one of ours is being    drops it; the leader tries again
  *   written (NULL pointer), or another one installed
  *   (it is never freed)

@@ -687,6 +687,34 @@ static void of_a_message_from_below_the_log_the_rest_is_taken(void **state)
     rig_close(&rig);
 }
 
+static void what_an_earlier_term_sent_late_is_not_answered(void **state)
+{
+    (void)state;
+    struct rig rig;
+    raft_index last = cut_the_log_of_a_follower(&rig, false);
+    struct raft *raft = rig_raft(&rig, 2);
+    struct guard *guard = &rig.nodes[2].guard;
+    unsigned answers = raft_fixture_n_send(&rig.fixture, 2, RAFT_APPEND_ENTRIES_RESULT);
+    struct raft_message message = {.type = RAFT_INSTALL_SNAPSHOT,
+                                   .server_id = rig_raft(&rig, 0)->id,
+                                   .server_address = "1",
+                                   .install_snapshot = {.term = raft->current_term - 1,
+                                                        .last_index = last,
+                                                        .last_term = 1,
+                                                        .data = {.len = 8}}};
+    message.install_snapshot.data.base = raft_malloc(8);
+    raft_configuration_init(&message.install_snapshot.conf);
+    network_calls(raft->io, &message);
+    assert_int_equal(guard->dropped, 1);
+    message.type = RAFT_APPEND_ENTRIES;
+    message.append_entries = (struct raft_append_entries){.term = raft->current_term - 1};
+    network_calls(raft->io, &message);
+    assert_int_equal(guard->dropped, 2);
+    rig_run(&rig, 50);
+    assert_int_equal(raft_fixture_n_send(&rig.fixture, 2, RAFT_APPEND_ENTRIES_RESULT), answers);
+    rig_close(&rig);
+}
+
 /* ---- a new leader ---- */
 
 static void a_new_leader_is_ready_when_the_old_terms_are_applied(void **state)
@@ -929,6 +957,7 @@ int main(void)
         cmocka_unit_test(a_leader_that_contradicts_a_committed_entry_ends_the_process),
         cmocka_unit_test(without_the_guard_a_message_from_below_the_log_crashes),
         cmocka_unit_test(of_a_message_from_below_the_log_the_rest_is_taken),
+        cmocka_unit_test(what_an_earlier_term_sent_late_is_not_answered),
         cmocka_unit_test(a_new_leader_is_ready_when_the_old_terms_are_applied),
         cmocka_unit_test(a_new_leader_begins_its_term_with_an_entry),
         cmocka_unit_test(a_lone_value_waits_for_no_heartbeat),
