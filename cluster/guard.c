@@ -52,16 +52,10 @@ static void look_at_readiness(struct guard *guard)
     if (raft_last_applied(raft) >= guard->ready_at) guard->ready_term = raft->current_term;
 }
 
-/* To lead. */
-static bool is_unfit(const struct guard *guard)
-{
-    return guard->has_gap || guard->is_disk_full;
-}
-
 static bool is_ready(const struct guard *guard)
 {
     const struct raft *raft = guard->raft;
-    return !is_unfit(guard) && raft->state == RAFT_LEADER &&
+    return !guard_is_unfit(guard) && raft->state == RAFT_LEADER &&
            guard->ready_term == raft->current_term && raft_transferee(raft) == 0;
 }
 
@@ -228,7 +222,7 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
             return false;
         }
     }
-    if (message->type == RAFT_TIMEOUT_NOW && is_unfit(guard)) {
+    if (message->type == RAFT_TIMEOUT_NOW && guard_is_unfit(guard)) {
         guard->dropped++;
         return false;
     }
@@ -270,7 +264,7 @@ static void note_sent(struct guard *guard, const struct raft_message *message)
  * leader and refuses its vote to everybody. So it may stand, and is not heard. */
 static bool holds_back(struct guard *guard, const struct raft_message *message)
 {
-    if (message->type != RAFT_REQUEST_VOTE || !is_unfit(guard)) return false;
+    if (message->type != RAFT_REQUEST_VOTE || !guard_is_unfit(guard)) return false;
     raft_time patience = (raft_time)UNFIT_PATIENCE * guard->raft->election_timeout;
     return guard->real.time(guard->raft->io) - guard->heard < patience;
 }

@@ -147,6 +147,12 @@ struct guard {
  * the guard's from now on. */
 void guard_install(struct guard *guard, struct raft *raft, const struct guard_handler *handler);
 
+/* It had better not lead: it has a gap, or a full disk. */
+static inline bool guard_is_unfit(const struct guard *guard)
+{
+    return guard->has_gap || guard->is_disk_full;
+}
+
 /* May this node, as leader, take commands? */
 bool guard_ready(struct guard *guard);
 

@@ -34,7 +34,7 @@ static void on_chunk(void *owner)
 static void on_shunned(void *owner, uint64_t peer, const char *why)
 {
     const struct node *node = owner;
-    log_warn("no events from this node for now", "peer=%s number=%" PRIu64 " reason=\"%s\"",
+    log_warn("events are asked of another node", "peer=%s number=%" PRIu64 " reason=\"%s\"",
              node_name_of(node, peer), node->options.chat->number, why);
 }
 

@@ -11,11 +11,6 @@
 
 enum { PROGRESS_EVERY_MS = 10 * 1000 };
 
-bool node_is_unfit(const struct node *node)
-{
-    return node->guard.has_gap || node->guard.is_disk_full;
-}
-
 /* Not at the next tick: whoever asks for the status in between must not be told that all is well. */
 static void drop_readiness(struct node *node)
 {
@@ -149,7 +144,7 @@ raft_id node_heir(struct node *node)
 
 static void maybe_hand_over(struct node *node)
 {
-    if (!node->is_leading || !node_is_unfit(node) || node->is_transferring) return;
+    if (!node->is_leading || !guard_is_unfit(&node->guard) || node->is_transferring) return;
     raft_id to = sound_voter(node);
     if (to == 0) return;
     log_info("hands over leadership", "to=%s reason=%s", node_name_of(node, to),

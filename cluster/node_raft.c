@@ -417,7 +417,7 @@ void node_raft_start(struct node *node, bool must_bootstrap)
 bool node_is_level(const struct node *node, raft_index slack)
 {
     const struct guard *guard = &node->guard;
-    if (!node->raft_is_open || node_is_unfit(node) || node->leader == 0) return false;
+    if (!node->raft_is_open || guard_is_unfit(&node->guard) || node->leader == 0) return false;
     if (node->is_leading) return guard->picture.is_ready;
     return guard->leader_commit > 0 &&
            machine_decided(&node->machine) + slack >= guard->leader_commit;

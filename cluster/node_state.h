@@ -146,7 +146,6 @@ bool node_append_barrier(void *owner);
 bool node_begins_log(struct node *node);
 
 /* node_gap.c */
-bool node_is_unfit(const struct node *node); /* to lead: a gap, or a full disk */
 /* To whom leadership goes when nobody says: a voter, or 0, raft's own choice, which does not know who is
  * unfit and would decline. */
 raft_id node_heir(struct node *node);

@@ -79,7 +79,7 @@ static void show_raft(const struct node *node, struct cluster_status *status)
     const struct raft *raft = &node->raft;
     const struct guard *guard = &node->guard;
     status->is_leader = node->is_leading;
-    status->is_ready = node_is_level(node, 0) || (node->was_level && !node_is_unfit(node));
+    status->is_ready = node_is_level(node, 0) || (node->was_level && !guard_is_unfit(&node->guard));
     status->is_disk_full = guard->is_disk_full;
     status->term = raft_current_term(raft);
     status->last_index =

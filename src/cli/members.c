@@ -70,17 +70,6 @@ static void add_state(struct buf *out, const struct json *member)
     table_add_age(out, (uint64_t)seconds);
 }
 
-static void set_number(struct table *table, size_t column, const struct json *value)
-{
-    struct buf text;
-    int64_t number;
-    if (!json_to_i64(value, &number)) return;
-    buf_init(&text, TABLE_CELL_MAX);
-    buf_add_i64(&text, number);
-    table_set(table, column, buf_slice(&text));
-    buf_close(&text);
-}
-
 static void add_row(struct table *table, const struct json *member)
 {
     struct buf text;
@@ -90,8 +79,8 @@ static void add_row(struct table *table, const struct json *member)
     table_set(table, NAME, json_slice(json_get(member, "name")));
     table_set(table, ROLE, json_slice(json_get(member, "role")));
     table_set(table, STATE, buf_slice(&text));
-    set_number(table, NUMBER, json_get(member, "number"));
-    set_number(table, BEHIND, json_get(member, "behind"));
+    table_set_number(table, NUMBER, json_get(member, "number"));
+    table_set_number(table, BEHIND, json_get(member, "behind"));
     table_set(table, ADDRESS, json_slice(json_get(member, "address")));
     buf_close(&text);
 }

@@ -42,17 +42,6 @@ struct wishes {
     bool watch, ready, is_table;
 };
 
-static void set_number(struct table *table, size_t column, const struct json *value)
-{
-    struct buf text;
-    int64_t number;
-    if (!json_to_i64(value, &number)) return;
-    buf_init(&text, TABLE_CELL_MAX);
-    buf_add_i64(&text, number);
-    table_set(table, column, buf_slice(&text));
-    buf_close(&text);
-}
-
 /* " 83 %" of the history; it is over when the last event has come, so 100 is never shown. */
 static void add_percent(struct buf *out, const struct json *member)
 {
@@ -94,16 +83,16 @@ static void add_member(struct table *table, const struct json *member, const str
     add_role(&text, member);
     table_set(table, NODE, json_slice(json_get(member, "name")));
     table_set(table, ROLE, buf_slice(&text));
-    if (!is_away) set_number(table, TERM, term);
-    set_number(table, APPLIED, json_get(member, "number"));
-    set_number(table, BEHIND, json_get(member, "behind"));
+    if (!is_away) table_set_number(table, TERM, term);
+    table_set_number(table, APPLIED, json_get(member, "number"));
+    table_set_number(table, BEHIND, json_get(member, "behind"));
     const struct json *rtt = json_get(member, "rtt_ms");
     if (!json_is_null(rtt) && !is_away) {
         buf_reset(&text);
         buf_printf(&text, "%.1f ms", json_to_double(rtt, 0));
         table_set(table, RTT, buf_slice(&text));
     }
-    set_number(table, BROWSERS, json_get(member, "browsers"));
+    table_set_number(table, BROWSERS, json_get(member, "browsers"));
     if (json_to_i64(json_get(member, "disk_bytes"), &number) && number >= 0) {
         buf_reset(&text);
         table_add_bytes(&text, (uint64_t)number);

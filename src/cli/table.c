@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -56,6 +57,17 @@ static void print_cell(const struct table *table, size_t column, const char *cel
     if (table->columns[column].is_right) buf_printf(out, "%*s", blanks, "");
     buf_add(out, slice_from(cell));
     if (!table->columns[column].is_right && !is_last) buf_printf(out, "%*s", blanks, "");
+}
+
+void table_set_number(struct table *table, size_t column, const struct json *value)
+{
+    struct buf text;
+    int64_t number;
+    if (!json_to_i64(value, &number)) return;
+    buf_init(&text, TABLE_CELL_MAX);
+    buf_add_i64(&text, number);
+    table_set(table, column, buf_slice(&text));
+    buf_close(&text);
 }
 
 void table_print(const struct table *table, struct buf *out)

@@ -26,6 +26,9 @@ void table_close(struct table *table);
 bool table_row(struct table *table);
 /* A cell of the last row. An empty text leaves "-". */
 void table_set(struct table *table, size_t column, struct slice text);
+/* Of JSON; what is no whole number leaves "-". */
+struct json;
+void table_set_number(struct table *table, size_t column, const struct json *value);
 void table_print(const struct table *table, struct buf *out);
 
 /* Text of strangers made fit for a terminal: controls become '?'. */
