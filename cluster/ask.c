@@ -15,10 +15,10 @@ static void put_self(struct buf *out, const char *self)
     buf_add(out, text);
 }
 
-/* Copies what fits and has no zero byte; else the record is no good. */
+/* Copies what fits and is a line of text; else the record is no good: it goes to logs and /status. */
 static void get_text(struct wire *wire, struct slice text, char *out, size_t size)
 {
-    bool is_good = text.len < size && slice_find(text, '\0') == text.len;
+    bool is_good = text.len < size && wire_is_line(text);
     if (!is_good) wire->failed = true;
     if (wire->failed) text.len = 0;
     if (text.len > 0) memcpy(out, text.at, text.len);

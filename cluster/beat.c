@@ -79,9 +79,10 @@ int beat_decode(struct neighbour *from, struct slice body, uint64_t now_ns)
     uint64_t their_ns = wire_get_u64(&wire);
     uint64_t echo_ns = wire_get_u64(&wire);
     uint64_t held_ns = wire_get_u64(&wire);
-    take_text(beat.version, sizeof beat.version, wire_get_text(&wire));
-    take_text(beat.http, sizeof beat.http, wire_get_text(&wire));
-    if (wire.failed) return ERR_FORMAT;
+    struct slice version = wire_get_text(&wire), http = wire_get_text(&wire);
+    if (wire.failed || !wire_is_line(version) || !wire_is_line(http)) return ERR_FORMAT;
+    take_text(beat.version, sizeof beat.version, version);
+    take_text(beat.http, sizeof beat.http, http);
 
     from->is_known = true;
     from->heard_ms = now_ns / 1000000;

@@ -17,7 +17,6 @@
 #include "base/crypto.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "cluster/wire.h"
 
 enum {
@@ -315,12 +314,6 @@ struct told {
     bool is_typing;
 };
 
-/* It is shown: one byte that is no UTF-8 would end the connection of each page that shows it. */
-static bool is_text(struct slice text)
-{
-    return text_valid(text) && !text_has_controls(text);
-}
-
 static bool read_told(struct wire *wire, struct told *told)
 {
     told->room = wire_get_text(wire);
@@ -330,7 +323,7 @@ static bool read_told(struct wire *wire, struct told *told)
     if (wire->failed) return false;
     memcpy(&told->who, who.at, sizeof told->who);
     return told->room.len > 0 && told->room.len <= ROOM_MAX && told->name.len > 0 &&
-           told->name.len <= NAME_MAX_BYTES && is_text(told->room) && is_text(told->name);
+           told->name.len <= NAME_MAX_BYTES && wire_is_line(told->room) && wire_is_line(told->name);
 }
 
 /* All of it is looked at before anything is taken. */

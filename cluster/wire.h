@@ -11,6 +11,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/little_endian.h"
+#include "base/text.h"
 
 static inline void wire_put_u8(struct buf *buf, uint8_t value)
 {
@@ -84,4 +85,12 @@ static inline uint64_t wire_get_u64(struct wire *wire)
 static inline struct slice wire_get_text(struct wire *wire)
 {
     return wire_take(wire, wire_get_u8(wire));
+}
+
+/* Fit to be shown in one line: UTF-8 without controls. One byte that is none would end the connection of each page that
+ * shows it. */
+static inline bool wire_is_line(struct slice text)
+{
+    return text_valid(text) && !text_has_controls(text) && slice_find(text, '\n') == text.len &&
+           slice_find(text, '\t') == text.len;
 }

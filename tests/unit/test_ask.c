@@ -110,6 +110,25 @@ static void cut_at_any_byte_it_is_none(void **state)
     }
 }
 
+/* It would stand in logs and in /status as it is. */
+static void what_is_no_line_of_text_is_refused(void **state)
+{
+    static const char *const bad[] = {"tea-4\n=10.0.0.14:7000", "tea-4=\x1b[2J", "tea-4=\xff"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct ask_question question = a_question(), heard;
+        struct ask_answer answer = an_answer(), told;
+        snprintf(question.self, sizeof question.self, "%s", bad[i]);
+        snprintf(answer.sentence, sizeof answer.sentence, "%s", bad[i]);
+        buf_reset(&buf);
+        ask_question_encode(&buf, &question);
+        assert_int_equal(ask_question_decode(&heard, buf_slice(&buf)), ERR_FORMAT);
+        buf_reset(&buf);
+        ask_answer_encode(&buf, &answer);
+        assert_int_equal(ask_answer_decode(&told, buf_slice(&buf)), ERR_FORMAT);
+    }
+}
+
 /* Whatever the bytes are: within the limits, and every text ends. */
 static void flipped_bytes_do_no_harm(void **state)
 {
@@ -194,6 +213,7 @@ int main(void)
         TEST(a_question_arrives_as_it_was_asked),
         TEST(an_answer_arrives_as_it_was_given),
         TEST(cut_at_any_byte_it_is_none),
+        TEST(what_is_no_line_of_text_is_refused),
         TEST(flipped_bytes_do_no_harm),
         TEST(the_verdict_follows_from_the_list_alone),
         TEST(an_emptied_member_is_told_to_be_removed_first),

@@ -556,6 +556,10 @@ static void a_beat_says_what_it_was_given(void **state)
     for (size_t len = 0; len < buf.len; len++) {
         assert_int_equal(beat_decode(there, slice_make(buf.at, len), 1), ERR_FORMAT);
     }
+    mine.version[0] = '\xff'; /* no text: it would stand in /status */
+    buf_reset(&buf);
+    beat_encode(&buf, &mine, there, 7000000);
+    assert_int_equal(beat_decode(there, buf_slice(&buf), 4000000), ERR_FORMAT);
     assert_false(neighbour_silent(there, false, 4 + BEAT_AWAY_MS - 1));
     assert_true(neighbour_silent(there, false, 4 + BEAT_AWAY_MS));
     assert_true(neighbour_silent(there, true, 4));
