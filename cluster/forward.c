@@ -23,6 +23,7 @@ struct forward {
     struct command_request *all;   /* the same ones, oldest first */
     struct command_request *due, **due_last;
     size_t waiting;
+    bool has_leader; /* at the end of the last turn */
     uint64_t results[5];
 };
 
@@ -176,6 +177,7 @@ static void send_one(struct forward *forward, struct command_request *request, u
 
 void forward_flush(struct forward *forward, bool has_leader, uint64_t now_ms)
 {
+    forward->has_leader = has_leader;
     if (!has_leader || forward->due == NULL) return;
     struct command_request *request = forward->due;
     forward->due = NULL;
@@ -197,14 +199,21 @@ static void again(struct forward *forward, struct command_request *request)
     make_due(forward, request);
 }
 
+/* Somebody waits for an answer, and the truth is that nobody is there to give one. */
+static bool is_hopeless(const struct forward *forward, const struct command_request *request,
+                        uint64_t now_ms)
+{
+    uint64_t waited_ms = now_ms - (request->deadline_ms - FORWARD_DEADLINE_MS);
+    if (request->state == REQUEST_NEW) return waited_ms >= leader_patience(forward);
+    return !forward->has_leader && waited_ms >= NO_LEADER_WAIT_MAX_MS;
+}
+
 void forward_tick(struct forward *forward, uint64_t now_ms)
 {
     struct command_request *request, *next;
-    const uint64_t patience_ms = leader_patience(forward);
     DL_FOREACH_SAFE(forward->all, request, next) {
         bool never_sent = request->state == REQUEST_NEW;
-        uint64_t taken_ms = request->deadline_ms - FORWARD_DEADLINE_MS;
-        if (now_ms >= request->deadline_ms || (never_sent && now_ms >= taken_ms + patience_ms)) {
+        if (now_ms >= request->deadline_ms || is_hopeless(forward, request, now_ms)) {
             give_up(forward, request);
         } else if (!never_sent && now_ms >= request->again_ms) {
             again(forward, request);

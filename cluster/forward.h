@@ -9,7 +9,8 @@
  * lost costs nothing; the leader answers only what it refuses. It is sent again with the same id, now
  * marked as retried, until FORWARD_DEADLINE_MS: then UNKNOWN if it was ever sent to somebody, else
  * REFUSED. One that was never sent waits for a leader for two election timeouts and a second, at most
- * NO_LEADER_WAIT_MAX_MS.
+ * NO_LEADER_WAIT_MAX_MS; for one that was sent it is UNKNOWN after NO_LEADER_WAIT_MAX_MS if there is no
+ * leader then: whoever waits hears the truth, and a page sends it again when there is one.
  *
  * Once a command may be in a log, the answer is never REFUSED on the word of a leader that judged
  * another copy of it: a refusal counts if it is for the copy that was sent last. A leader with other

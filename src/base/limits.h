@@ -87,7 +87,7 @@ enum {
     LINK_DEADLINE_MS = 1000,        /* connect and handshake */
     LINK_HALF_OPEN_MAX = 16,
     FORWARD_DEADLINE_MS = 10 * 1000,
-    NO_LEADER_WAIT_MAX_MS = 5 * 1000, /* a command that was sent to nobody yet waits for a leader */
+    NO_LEADER_WAIT_MAX_MS = 5 * 1000, /* a command waits for a leader */
     BARRIER_DEADLINE_MS = 5 * 1000,
     BARRIERS_WAITING_MAX = 4096,         /* on the leader, of all nodes */
     LOG_BYTES_MAX = 64 * 1024 * 1024,    /* of entries between two snapshots, and behind one */

@@ -8,6 +8,7 @@
 
 #include "cluster/barrier.h"
 #include "cluster/forward.h"
+#include "promise.h"
 
 enum { ELECTION_MS = 400, AGAIN_MS = 600 };
 
@@ -169,6 +170,27 @@ static void what_was_sent_and_has_no_answer_is_unknown_at_the_deadline(void **st
     assert_int_equal(one.answers, 0);
     forward_tick(desk->forward, FORWARD_DEADLINE_MS);
     assert_answer(&one, ANSWER_UNKNOWN);
+}
+
+/* Nobody is left to answer it: whoever waits is told so, and not only at the deadline. */
+static void what_was_sent_is_unknown_when_no_leader_comes(void **state)
+{
+    struct desk *desk = *state;
+    struct asked one, two;
+    ask(desk, &one, 1, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    ask(desk, &two, 2, "hello", 1000);
+    forward_flush(desk->forward, true, 1000);
+    forward_flush(desk->forward, false, 2000);
+    forward_tick(desk->forward, NO_LEADER_WAIT_MAX_MS - 1);
+    assert_int_equal(one.answers, 0);
+    forward_tick(desk->forward, NO_LEADER_WAIT_MAX_MS);
+    assert_answer(&one, ANSWER_UNKNOWN);
+    forward_flush(desk->forward, true, NO_LEADER_WAIT_MAX_MS); /* one comes: */
+    forward_tick(desk->forward, NO_LEADER_WAIT_MAX_MS + 1000);
+    assert_int_equal(two.answers, 0); /* it may still be told */
+    apply(desk, &two);
+    assert_answer(&two, ANSWER_ACCEPTED);
 }
 
 static void a_leaders_refusal_is_passed_on(void **state)
@@ -438,19 +460,24 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_command_is_answered_when_it_is_applied_here),
-        TEST(it_is_sent_again_with_the_mark_after_silence),
-        TEST(another_leader_gets_it_at_once),
-        TEST(without_a_leader_a_new_command_waits_a_while_and_is_refused),
-        TEST(what_was_sent_and_has_no_answer_is_unknown_at_the_deadline),
+        PROMISE_WITH("P1 P9", a_command_is_answered_when_it_is_applied_here, setup, teardown),
+        PROMISE_WITH("P10", it_is_sent_again_with_the_mark_after_silence, setup, teardown),
+        PROMISE_WITH("P10", another_leader_gets_it_at_once, setup, teardown),
+        PROMISE_WITH("P6 P10", without_a_leader_a_new_command_waits_a_while_and_is_refused, setup,
+                     teardown),
+        PROMISE_WITH("P6", what_was_sent_and_has_no_answer_is_unknown_at_the_deadline, setup,
+                     teardown),
+        PROMISE_WITH("P6 P10", what_was_sent_is_unknown_when_no_leader_comes, setup, teardown),
         TEST(a_leaders_refusal_is_passed_on),
-        TEST(the_refusal_of_an_earlier_copy_counts_no_more),
+        PROMISE_WITH("P6", the_refusal_of_an_earlier_copy_counts_no_more, setup, teardown),
         TEST(two_requests_with_one_id_share_the_answer),
-        TEST(a_second_time_is_a_duplicate_with_the_first_number),
-        TEST(a_duplicate_that_is_not_applied_here_yet_waits_for_it),
-        TEST(an_id_that_somebody_used_for_another_message_is_refused),
-        TEST(that_an_id_is_used_counts_for_a_retry_only_once_it_is_applied),
-        TEST(what_our_own_queue_gives_back_unsent_is_new_again),
+        PROMISE_WITH("P3", a_second_time_is_a_duplicate_with_the_first_number, setup, teardown),
+        PROMISE_WITH("P9", a_duplicate_that_is_not_applied_here_yet_waits_for_it, setup, teardown),
+        PROMISE_WITH("P6", an_id_that_somebody_used_for_another_message_is_refused, setup,
+                     teardown),
+        PROMISE_WITH("P6", that_an_id_is_used_counts_for_a_retry_only_once_it_is_applied, setup,
+                     teardown),
+        PROMISE_WITH("P6", what_our_own_queue_gives_back_unsent_is_new_again, setup, teardown),
         TEST(too_many_are_busy),
         cmocka_unit_test(a_barrier_is_passed_when_the_leaders_index_is_applied_here),
         cmocka_unit_test(a_barrier_without_an_answer_ends_at_its_deadline),
