@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "checker.h"
+#include "promise.h"
 
 enum { ROOM = 0, CLIENT = 1, PAGE = 7 };
 
@@ -260,21 +261,21 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_history_has_no_error),
-        cmocka_unit_test(diverged),
+        PROMISE("P2", diverged),
         cmocka_unit_test(not_converged),
         cmocka_unit_test(no_final),
-        cmocka_unit_test(log_order),
-        cmocka_unit_test(duplicate),
+        PROMISE("P1", log_order),
+        PROMISE("P3", duplicate),
         cmocka_unit_test(ghost),
-        cmocka_unit_test(fail_appeared),
-        cmocka_unit_test(sender_order),
-        cmocka_unit_test(realtime_order),
-        cmocka_unit_test(lost),
-        cmocka_unit_test(ack_number),
+        PROMISE("P6", fail_appeared),
+        PROMISE("P4", sender_order),
+        PROMISE("P5", realtime_order),
+        PROMISE("P1", lost),
+        PROMISE("P1", ack_number),
         cmocka_unit_test(ack_changed),
-        cmocka_unit_test(mount_gap),
-        cmocka_unit_test(stale_mount),
-        cmocka_unit_test(not_your_writes),
+        PROMISE("P8", mount_gap),
+        PROMISE("P9", stale_mount),
+        PROMISE("P9", not_your_writes),
         cmocka_unit_test(views),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

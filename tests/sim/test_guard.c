@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "promise.h"
 #include "rig.h"
 
 static bool elect(struct rig *rig, unsigned i)
@@ -941,10 +942,10 @@ int main(void)
         cmocka_unit_test(a_message_is_cut_before_a_change),
         cmocka_unit_test(without_the_guard_a_snapshot_in_a_snapshot_crashes),
         cmocka_unit_test(a_snapshot_that_comes_while_one_is_taken_is_dropped),
-        cmocka_unit_test(a_snapshot_is_held_until_the_store_is_durable),
+        PROMISE("P1", a_snapshot_is_held_until_the_store_is_durable),
         cmocka_unit_test(a_held_snapshot_goes_with_the_close),
         cmocka_unit_test(a_snapshot_that_finds_no_space_is_tried_again),
-        cmocka_unit_test(a_node_with_a_gap_is_not_made_leader),
+        PROMISE("P12", a_node_with_a_gap_is_not_made_leader),
         cmocka_unit_test(a_node_without_a_gap_is_elected_before_one_with),
         cmocka_unit_test(when_all_have_gaps_one_leads_after_five_timeouts_and_is_not_ready),
         cmocka_unit_test(a_node_with_a_full_gap_takes_no_entries),
@@ -952,18 +953,18 @@ int main(void)
         cmocka_unit_test(a_node_whose_disk_is_full_takes_no_entries_and_does_not_lead),
         cmocka_unit_test(an_answer_that_cannot_be_sent_is_a_lost_message),
         cmocka_unit_test(a_snapshot_goes_with_its_own_term),
-        cmocka_unit_test(a_failed_write_ends_the_process),
-        cmocka_unit_test(the_trace_of_a_failed_write_ends_the_process),
-        cmocka_unit_test(a_leader_that_contradicts_a_committed_entry_ends_the_process),
+        PROMISE("P12", a_failed_write_ends_the_process),
+        PROMISE("P12", the_trace_of_a_failed_write_ends_the_process),
+        PROMISE("P12", a_leader_that_contradicts_a_committed_entry_ends_the_process),
         cmocka_unit_test(without_the_guard_a_message_from_below_the_log_crashes),
         cmocka_unit_test(of_a_message_from_below_the_log_the_rest_is_taken),
-        cmocka_unit_test(what_an_earlier_term_sent_late_is_not_answered),
-        cmocka_unit_test(a_new_leader_is_ready_when_the_old_terms_are_applied),
+        PROMISE("P1", what_an_earlier_term_sent_late_is_not_answered),
+        PROMISE("P3 P6", a_new_leader_is_ready_when_the_old_terms_are_applied),
         cmocka_unit_test(a_new_leader_begins_its_term_with_an_entry),
         cmocka_unit_test(a_lone_value_waits_for_no_heartbeat),
-        cmocka_unit_test(an_entry_of_an_old_term_is_not_committed_by_counting),
-        cmocka_unit_test(a_leader_that_comes_back_acknowledges_only_what_it_got),
-        cmocka_unit_test(logs_agree_whatever_the_network_does),
+        PROMISE("P1 P7", an_entry_of_an_old_term_is_not_committed_by_counting),
+        PROMISE("P1 P5", a_leader_that_comes_back_acknowledges_only_what_it_got),
+        PROMISE("P2", logs_agree_whatever_the_network_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "faults.h"
+#include "promise.h"
 
 enum { SEEDS = 400 };
 
@@ -61,6 +62,7 @@ static void each_mistake_is_found(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each_mistake_is_found)};
+    const struct CMUnitTest tests[] = {
+        PROMISE("P1 P2 P3 P4 P5 P6 P7 P8 P9 P11", each_mistake_is_found)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

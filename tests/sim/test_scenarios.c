@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "crowd.h"
+#include "promise.h"
 
 enum { PATIENCE_MS = 20 * 1000, KEEP = 8, SMALL_WINDOW = 8, MANY = 1000000 };
 
@@ -375,14 +376,14 @@ static void a_retry_older_than_the_window_is_searched_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_entry_of_an_old_term_is_not_committed_by_counting),
-        cmocka_unit_test(what_a_returning_leader_acknowledges_it_has),
-        cmocka_unit_test(a_snapshot_comes_while_the_tail_is_cut),
-        cmocka_unit_test(a_snapshot_is_replaced_while_it_is_sent),
+        PROMISE("P1 P7", an_entry_of_an_old_term_is_not_committed_by_counting),
+        PROMISE("P1 P5", what_a_returning_leader_acknowledges_it_has),
+        PROMISE("P1", a_snapshot_comes_while_the_tail_is_cut),
+        PROMISE("P2", a_snapshot_is_replaced_while_it_is_sent),
         cmocka_unit_test(a_snapshot_has_the_members_of_its_index),
-        cmocka_unit_test(a_command_is_executed_once_across_a_failover),
-        cmocka_unit_test(one_id_that_reaches_two_leaders_is_executed_once),
-        cmocka_unit_test(a_retry_older_than_the_window_is_searched_again),
+        PROMISE("P3", a_command_is_executed_once_across_a_failover),
+        PROMISE("P3", one_id_that_reaches_two_leaders_is_executed_once),
+        PROMISE("P3 P11", a_retry_older_than_the_window_is_searched_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

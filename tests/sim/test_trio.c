@@ -14,6 +14,7 @@
 
 #include "base/crypto.h"
 #include "cluster/node_state.h"
+#include "promise.h"
 #include "trio.h"
 
 enum { PATIENCE_MS = 20000, KEEP = 64 };
@@ -639,23 +640,23 @@ int main(int words_count, char **words)
 #define TEST(name)       cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_SHORT(name) cmocka_unit_test_setup_teardown(name, setup_short_log, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(what_one_node_takes_all_nodes_have_in_the_same_order),
-        TEST(one_id_at_three_nodes_is_one_message),
-        TEST(a_refusal_of_the_leader_comes_back),
-        TEST(behind_a_barrier_everything_accepted_before_is_here),
+        PROMISE_WITH("P2", what_one_node_takes_all_nodes_have_in_the_same_order, setup, teardown),
+        PROMISE_WITH("P3", one_id_at_three_nodes_is_one_message, setup, teardown),
+        PROMISE_WITH("P6", a_refusal_of_the_leader_comes_back, setup, teardown),
+        PROMISE_WITH("P5 P9", behind_a_barrier_everything_accepted_before_is_here, setup, teardown),
         TEST(who_is_at_one_node_is_seen_at_all),
         TEST(a_leader_that_stops_hands_over_and_comes_back_level),
-        TEST(without_a_majority_a_new_command_is_refused),
+        PROMISE_WITH("P6 P10", without_a_majority_a_new_command_is_refused, setup, teardown),
         TEST(a_leader_with_a_gap_hands_over),
         TEST(a_leader_whose_disk_is_full_hands_over_and_comes_back),
         TEST(a_leader_that_stops_passes_over_one_whose_disk_is_full),
         TEST(an_emptied_founder_does_not_begin_again),
         TEST_SHORT(a_node_that_was_away_for_long_gets_what_it_lacks),
-        TEST_SHORT(who_ends_within_a_gap_goes_on_there),
+        PROMISE_WITH("P1", who_ends_within_a_gap_goes_on_there, setup_short_log, teardown),
         cmocka_unit_test_setup_teardown(a_log_of_large_entries_is_cut_by_their_bytes,
                                         setup_few_bytes, teardown),
-        TEST_SHORT(a_log_without_its_snapshots_is_refused),
-        TEST_SHORT(a_lost_history_is_fetched_again),
+        PROMISE_WITH("P12", a_log_without_its_snapshots_is_refused, setup_short_log, teardown),
+        PROMISE_WITH("P1", a_lost_history_is_fetched_again, setup_short_log, teardown),
         cmocka_unit_test_setup_teardown(a_history_that_is_older_than_its_log_goes_on,
                                         setup_restored, teardown),
         cmocka_unit_test_setup_teardown(who_is_alone_cannot_fetch_a_lost_history, setup_alone,

@@ -7,6 +7,7 @@
 
 #include "cluster/backfill.h"
 #include "cluster/wire.h"
+#include "promise.h"
 
 /* ---- fixture: a node that lacks events, and three that may have them ----
  *
@@ -593,14 +594,14 @@ int main(void)
         TEST(a_slow_line_is_asked_for_less_until_that_gets_through),
         TEST(a_foreign_history_is_refused_and_its_peer_shunned),
         TEST(the_good_events_before_a_bad_one_stay),
-        TEST(a_peer_with_damaged_events_is_shunned),
+        PROMISE_WITH("P12", a_peer_with_damaged_events_is_shunned, start, stop),
         TEST(a_busy_peer_rests_for_a_moment),
         TEST(a_peer_that_lacks_events_itself_gives_what_it_has),
         TEST(nothing_is_asked_for_while_the_disk_is_behind),
         TEST(the_pace_is_that_of_the_last_seconds),
         TEST(an_ask_comes_back_as_it_was),
         TEST(an_answer_cut_at_any_byte_is_refused_whole),
-        TEST(an_answer_that_lies_is_refused),
+        PROMISE_WITH("P12", an_answer_that_lies_is_refused, start, stop),
         TEST(an_answer_to_nobody_is_passed_over),
     };
     return cmocka_run_group_tests_name("backfill", tests, NULL, NULL);

@@ -16,6 +16,7 @@
 
 #include "chat/chat.h"
 #include "cluster/backfill_read.h"
+#include "promise.h"
 
 enum { EVENTS_MAX = 3000, REPLIES_MAX = 16, PEER = 5 };
 
@@ -436,7 +437,7 @@ int main(void)
         TEST(behind_the_last_event_there_is_nothing),
         TEST(a_node_that_asks_twice_at_once_is_told_to_wait),
         TEST(what_is_no_question_is_refused),
-        TEST(a_damaged_event_is_never_given_away),
+        PROMISE_WITH("P12", a_damaged_event_is_never_given_away, start, stop),
         TEST(what_is_being_read_at_the_end_is_waited_for_and_not_answered),
         TEST(an_empty_node_gets_the_same_history),
     };

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "cluster/barrier.h"
+#include "promise.h"
 
 enum { ELECTION_MS = 100, ASKS_MAX = 8, REQUESTS_MAX = 8 };
 
@@ -202,16 +203,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(many_requests_of_one_turn_ask_once, start, stop),
-        cmocka_unit_test_setup_teardown(an_answer_is_not_for_requests_that_came_after_its_question,
-                                        start, stop),
-        cmocka_unit_test_setup_teardown(a_request_waits_until_this_node_has_applied_as_much, start,
-                                        stop),
+        PROMISE_WITH("P5", an_answer_is_not_for_requests_that_came_after_its_question, start, stop),
+        PROMISE_WITH("P9", a_request_waits_until_this_node_has_applied_as_much, start, stop),
         cmocka_unit_test_setup_teardown(silence_is_asked_again_and_one_answer_is_for_all, start,
                                         stop),
         cmocka_unit_test_setup_teardown(another_leader_is_asked_at_once, start, stop),
-        cmocka_unit_test_setup_teardown(what_nobody_answers_ends_with_a_reason, start, stop),
+        PROMISE_WITH("P6", what_nobody_answers_ends_with_a_reason, start, stop),
         cmocka_unit_test_setup_teardown(the_leader_answers_behind_what_it_had_queued, start, stop),
-        cmocka_unit_test_setup_teardown(a_deposed_leader_answers_nobody, start, stop),
+        PROMISE_WITH("P5 P6", a_deposed_leader_answers_nobody, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "fake_host.h"
+#include "promise.h"
 
 static struct fake_host fake;
 
@@ -235,7 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_the_page_says_of_itself_is_kept),
         TEST(a_time_zone_that_nobody_lives_in_is_none),
-        TEST(a_page_ahead_of_this_node_is_told),
+        PROMISE_WITH("P9", a_page_ahead_of_this_node_is_told, start, stop),
         TEST(joined_is_who_was_answered_with_ok),
         TEST(an_event_is_answered_once),
         TEST(what_waits_is_bounded),

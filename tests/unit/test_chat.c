@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "chat/chat.h"
+#include "promise.h"
 
 /* ---- fixture: a chat, and a person who writes into it ---- */
 
@@ -573,23 +574,27 @@ static void every_refusal_has_a_word_and_a_sentence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHAT_TEST(a_good_message_is_accepted_and_changes_nothing),
+        PROMISE_WITH("P7", a_good_message_is_accepted_and_changes_nothing, open_chat, close_chat),
         CHAT_TEST(what_cannot_be_shown_is_refused),
         CHAT_TEST(names_and_rooms_must_be_written_the_one_way),
-        CHAT_TEST(a_command_that_was_applied_is_a_duplicate),
-        CHAT_TEST(who_writes_too_fast_waits_but_not_for_what_is_retried),
+        PROMISE_WITH("P3", a_command_that_was_applied_is_a_duplicate, open_chat, close_chat),
+        PROMISE_WITH("P6", who_writes_too_fast_waits_but_not_for_what_is_retried, open_chat,
+                     close_chat),
         CHAT_TEST(a_refused_message_costs_no_token),
-        CHAT_TEST(events_are_numbered_in_the_history_and_in_their_room),
-        CHAT_TEST(time_never_goes_back),
+        PROMISE_WITH("P1", events_are_numbered_in_the_history_and_in_their_room, open_chat,
+                     close_chat),
+        PROMISE_WITH("P2", time_never_goes_back, open_chat, close_chat),
         CHAT_TEST(messages_of_one_sender_stand_under_one_head),
-        CHAT_TEST(a_command_is_applied_once),
-        CHAT_TEST(what_lies_before_the_window_is_not_decided),
+        PROMISE_WITH("P3", a_command_is_applied_once, open_chat, close_chat),
+        PROMISE_WITH("P3 P11", what_lies_before_the_window_is_not_decided, open_chat, close_chat),
         CHAT_TEST(the_senseless_in_the_log_is_invalid_and_kills_nobody),
-        CHAT_TEST(apply_does_not_look_at_settings),
-        CHAT_TEST(equal_logs_give_equal_histories),
-        CHAT_TEST(a_chat_that_was_taken_up_goes_on_as_if_it_had_not_stopped),
-        CHAT_TEST(what_is_taken_leaves_the_same_as_what_is_applied),
-        CHAT_TEST(what_does_not_continue_the_history_is_not_taken),
+        PROMISE_WITH("P2", apply_does_not_look_at_settings, open_chat, close_chat),
+        PROMISE_WITH("P2", equal_logs_give_equal_histories, open_chat, close_chat),
+        PROMISE_WITH("P3 P11", a_chat_that_was_taken_up_goes_on_as_if_it_had_not_stopped, open_chat,
+                     close_chat),
+        PROMISE_WITH("P2 P11", what_is_taken_leaves_the_same_as_what_is_applied, open_chat,
+                     close_chat),
+        PROMISE_WITH("P12", what_does_not_continue_the_history_is_not_taken, open_chat, close_chat),
         CHAT_TEST(the_last_message_of_a_room_is_remembered),
         cmocka_unit_test(every_refusal_has_a_word_and_a_sentence),
     };

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "live/channel.h"
 #include "pages/pages.h"
+#include "promise.h"
 
 enum { FRAME_MAX = 1024 * 1024 };
 
@@ -984,25 +985,25 @@ int main(void)
         TEST(who_has_no_name_reads_and_is_asked_for_one),
         TEST(an_accepted_message_empties_the_box_under_a_new_id),
         TEST(a_blank_message_is_cleared_and_sent_nowhere),
-        TEST(a_refused_message_stays_in_the_box),
+        PROMISE_WITH("P6", a_refused_message_stays_in_the_box, begin, end),
         TEST(an_id_that_is_spent_keeps_the_text_under_a_new_one),
-        TEST(an_unknown_outcome_is_asked_for_until_it_is_known),
+        PROMISE_WITH("P6", an_unknown_outcome_is_asked_for_until_it_is_known, begin, end),
         TEST(a_clock_that_is_put_back_holds_up_no_question),
-        TEST(a_recovered_message_that_was_sent_is_not_put_back),
-        TEST(a_recovered_draft_is_put_back_under_its_id),
+        PROMISE_WITH("P3", a_recovered_message_that_was_sent_is_not_put_back, begin, end),
+        PROMISE_WITH("P3", a_recovered_draft_is_put_back_under_its_id, begin, end),
         TEST(a_late_message_does_not_take_what_was_typed_since),
         TEST(a_recovered_text_under_a_spent_id_gets_a_new_one),
         TEST(older_messages_come_before_the_others),
         TEST(older_messages_of_a_page_that_was_replaced_are_dropped),
-        TEST(a_draft_is_not_touched_by_what_others_do),
+        PROMISE_WITH("P8", a_draft_is_not_touched_by_what_others_do, begin, end),
         TEST(a_join_has_the_nonce_of_its_page),
         TEST(a_bad_place_for_older_messages_changes_nothing),
         TEST(what_is_unread_elsewhere_is_in_style_and_title),
         TEST(one_does_not_read_of_ones_own_typing),
         TEST(the_line_of_what_is_new_stands_above_the_first),
         TEST(a_page_that_moved_says_so_for_a_while),
-        TEST(a_page_that_moved_to_a_node_that_is_behind_says_so),
-        TEST(without_a_majority_the_room_is_read_only),
+        PROMISE_WITH("P9", a_page_that_moved_to_a_node_that_is_behind_says_so, begin, end),
+        PROMISE_WITH("P10", without_a_majority_the_room_is_read_only, begin, end),
         TEST(nothing_changed_is_nothing_sent),
         TEST(a_room_is_opened_by_its_name),
         TEST(the_cluster_page_shows_each_node),

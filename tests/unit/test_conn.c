@@ -17,6 +17,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "promise.h"
 #include "web/conn.h"
 #include "web/listener.h"
 
@@ -1287,8 +1288,8 @@ int main(void)
         cmocka_unit_test(the_owner_may_close_within_a_message),
         cmocka_unit_test(what_is_queued_in_a_turn_leaves_in_one_write),
         cmocka_unit_test(many_frames_in_one_turn_do_not_make_a_quick_reader_slow),
-        cmocka_unit_test(who_does_not_read_is_closed_with_4000),
-        cmocka_unit_test(who_reads_nothing_for_long_is_closed_too),
+        PROMISE("P8", who_does_not_read_is_closed_with_4000),
+        PROMISE("P8", who_reads_nothing_for_long_is_closed_too),
         cmocka_unit_test(a_join_has_a_deadline_and_silence_too),
         cmocka_unit_test(a_drain_sends_all_browsers_away),
         cmocka_unit_test(a_stop_ends_everything_at_once),

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/checksum.h"
 #include "chat/event.h"
+#include "promise.h"
 
 /* ---- fixtures ---- */
 
@@ -484,17 +485,17 @@ int main(void)
         cmocka_unit_test(a_changed_command_is_refused_or_within_limits),
         cmocka_unit_test(a_count_that_claims_too_much_is_refused),
         cmocka_unit_test(a_text_that_is_not_utf8_is_refused),
-        cmocka_unit_test(a_batch_gives_its_commands_in_order),
+        PROMISE("P2 P4", a_batch_gives_its_commands_in_order),
         cmocka_unit_test(a_damaged_batch_gives_nothing),
-        cmocka_unit_test(a_forged_batch_gives_all_or_nothing),
+        PROMISE("P12", a_forged_batch_gives_all_or_nothing),
         cmocka_unit_test(a_full_batch_refuses_one_more_unchanged),
         cmocka_unit_test(as_many_small_commands_as_allowed_fit),
         cmocka_unit_test(an_event_comes_back_whole),
         cmocka_unit_test(the_largest_event_has_room),
-        cmocka_unit_test(a_damaged_event_is_never_believed),
+        PROMISE("P12", a_damaged_event_is_never_believed),
         cmocka_unit_test(a_forged_event_is_refused_or_within_limits),
         cmocka_unit_test(an_event_of_a_newer_version_is_told_from_damage),
-        cmocka_unit_test(each_part_of_an_event_but_its_index_is_in_the_digest),
+        PROMISE("P2", each_part_of_an_event_but_its_index_is_in_the_digest),
         cmocka_unit_test(a_digest_is_what_the_format_says),
         cmocka_unit_test(the_content_of_a_command_tells_texts_and_rooms_apart),
     };

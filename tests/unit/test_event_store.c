@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "promise.h"
 #include "store/event_store.h"
 
 /* ---- fixture: a store in a directory of its own, and the chat that feeds it ---- */
@@ -718,27 +719,30 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(a_new_store_is_private_and_empty),
-        STORE_TEST(what_was_appended_is_there_after_reopening),
-        STORE_TEST(a_gap_is_refused_and_nothing_of_it_is_written),
-        STORE_TEST(an_event_of_another_history_is_refused),
-        STORE_TEST(two_events_of_one_id_are_refused_also_in_one_append),
+        PROMISE_WITH("P1", what_was_appended_is_there_after_reopening, open_world, close_world),
+        PROMISE_WITH("P1 P12", a_gap_is_refused_and_nothing_of_it_is_written, open_world,
+                     close_world),
+        PROMISE_WITH("P12", an_event_of_another_history_is_refused, open_world, close_world),
+        PROMISE_WITH("P3", two_events_of_one_id_are_refused_also_in_one_append, open_world,
+                     close_world),
         STORE_TEST(one_append_may_hold_many_rooms),
-        STORE_TEST(a_replay_changes_nothing),
+        PROMISE_WITH("P1", a_replay_changes_nothing, open_world, close_world),
         STORE_TEST(marks_move_without_events_and_never_back),
         STORE_TEST(a_full_map_is_told_and_loses_nothing),
         STORE_TEST(a_store_belongs_to_one_cluster),
         STORE_TEST(a_newer_format_is_refused_with_both_numbers),
-        STORE_TEST(files_that_are_no_event_store_are_refused),
-        STORE_TEST(a_file_that_was_cut_off_is_refused),
-        STORE_TEST(a_changed_text_is_found_and_never_given_out),
+        PROMISE_WITH("P12", files_that_are_no_event_store_are_refused, open_world, close_world),
+        PROMISE_WITH("P12", a_file_that_was_cut_off_is_refused, open_world, close_world),
+        PROMISE_WITH("P12", a_changed_text_is_found_and_never_given_out, open_world, close_world),
         STORE_TEST(a_stopped_nodes_store_can_be_read_only),
-        STORE_TEST(a_command_is_found_by_its_id_for_ever),
+        PROMISE_WITH("P3 P11", a_command_is_found_by_its_id_for_ever, open_world, close_world),
         STORE_TEST(a_reader_sees_the_moment_at_which_it_began),
         STORE_TEST(history_is_read_upwards_from_any_number),
         STORE_TEST(a_room_is_paged_backwards_without_its_neighbours),
         STORE_TEST(a_room_is_read_onwards_from_any_number),
         STORE_TEST(readers_are_bounded_and_given_back),
-        STORE_TEST(a_chat_taken_up_equals_the_one_that_was_live),
+        PROMISE_WITH("P3 P11", a_chat_taken_up_equals_the_one_that_was_live, open_world,
+                     close_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cluster/machine.h"
+#include "promise.h"
 
 enum { HISTORY = 40, TOLD_MAX = 4096 };
 
@@ -644,13 +645,13 @@ int main(void)
         cmocka_unit_test(a_manifest_says_where_the_history_stands),
         cmocka_unit_test(while_raft_repeats_what_is_stored_there_is_no_manifest),
         cmocka_unit_test(a_manifest_of_what_is_here_changes_nothing),
-        cmocka_unit_test(a_manifest_behind_the_store_is_compared_with_it),
-        cmocka_unit_test(a_manifest_of_another_history_ends_the_node),
-        cmocka_unit_test(a_gap_is_filled_and_what_waited_is_applied),
-        cmocka_unit_test(what_does_not_fit_into_a_gap_is_not_taken),
+        PROMISE("P12", a_manifest_behind_the_store_is_compared_with_it),
+        PROMISE("P12", a_manifest_of_another_history_ends_the_node),
+        PROMISE("P2", a_gap_is_filled_and_what_waited_is_applied),
+        PROMISE("P12", what_does_not_fit_into_a_gap_is_not_taken),
         cmocka_unit_test(another_manifest_within_a_gap_moves_the_goal),
-        cmocka_unit_test(a_goal_with_another_digest_ends_the_node),
-        cmocka_unit_test(a_gap_goes_on_after_a_restart),
+        PROMISE("P12", a_goal_with_another_digest_ends_the_node),
+        PROMISE("P1", a_gap_goes_on_after_a_restart),
         cmocka_unit_test(what_waited_is_applied_in_pieces),
         cmocka_unit_test(what_waits_is_freed_with_the_machine),
         cmocka_unit_test(a_log_may_begin_with_a_manifest),

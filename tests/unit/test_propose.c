@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "cluster/propose.h"
+#include "promise.h"
 
 struct log { /* stands in for raft and for those who wait */
     struct chat chat;
@@ -308,16 +309,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_turns_commands_are_one_entry_of_a_lawful_length),
-        TEST(there_is_one_entry_in_flight),
+        PROMISE_WITH("P4", a_turns_commands_are_one_entry_of_a_lawful_length, setup, teardown),
+        PROMISE_WITH("P4", there_is_one_entry_in_flight, setup, teardown),
         TEST(an_entry_has_its_limits),
-        TEST(an_id_that_is_waiting_is_not_taken_twice),
-        TEST(what_is_applied_already_is_a_duplicate),
+        PROMISE_WITH("P3", an_id_that_is_waiting_is_not_taken_twice, setup, teardown),
+        PROMISE_WITH("P3", what_is_applied_already_is_a_duplicate, setup, teardown),
         TEST(commands_of_peers_are_judged_again),
         TEST(who_writes_too_fast_is_refused_but_not_for_a_retry),
         TEST(a_leader_that_is_none_keeps_the_queue_and_asks_no_token_twice),
         TEST(a_disk_that_is_short_of_space_refuses),
-        TEST(lost_leadership_drops_all_and_says_what_may_be_in_the_log),
+        PROMISE_WITH("P6", lost_leadership_drops_all_and_says_what_may_be_in_the_log, setup,
+                     teardown),
         TEST(a_full_queue_is_busy),
         TEST(a_queue_of_long_texts_is_busy_before_it_is_long),
         TEST(a_mark_is_passed_when_all_before_it_left_the_queue),

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "fake_host.h"
+#include "promise.h"
 
 static struct fake_host fake;
 
@@ -135,12 +136,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(all_readers_get_the_same_bytes),
+        PROMISE_WITH("P2", all_readers_get_the_same_bytes, start, stop),
         TEST(readers_come_and_go_in_any_order),
         TEST(nothing_is_sent_when_nothing_changed),
         TEST(what_changed_while_nobody_read_is_not_forgotten),
         TEST(joins_share_the_encoded_stream_until_it_changes),
-        TEST(a_diff_that_does_not_fit_makes_all_join_anew),
+        PROMISE_WITH("P8", a_diff_that_does_not_fit_makes_all_join_anew, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "chat/read_model.h"
+#include "promise.h"
 
 static bool add(struct room_tail *tail, uint64_t seq)
 {
@@ -88,9 +89,9 @@ static void a_tail_may_begin_in_the_middle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_newest_messages_stay_in_order),
+        PROMISE("P2", the_newest_messages_stay_in_order),
         cmocka_unit_test(a_message_stands_on_its_own_bytes),
-        cmocka_unit_test(what_is_known_already_is_not_added_again),
+        PROMISE("P8", what_is_known_already_is_not_added_again),
         cmocka_unit_test(a_tail_may_begin_in_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include "client_tree.h"
 #include "live/channel.h"
 #include "pages/pages.h"
+#include "promise.h"
 
 enum { BYTES_MAX = 8 * 1024 * 1024, FLOOD = 100000, FLOOD_MAIL = 4000 };
 
@@ -426,13 +427,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(all_of_a_turn_goes_out_as_one_diff),
-        TEST(as_many_as_the_tail_holds_are_all_shown),
-        TEST(long_ones_go_out_in_diffs_that_fit),
-        TEST(of_a_flood_the_newest_take_the_place_of_all),
+        PROMISE_WITH("P8", all_of_a_turn_goes_out_as_one_diff, begin, end),
+        PROMISE_WITH("P8", as_many_as_the_tail_holds_are_all_shown, begin, end),
+        PROMISE_WITH("P8", long_ones_go_out_in_diffs_that_fit, begin, end),
+        PROMISE_WITH("P8", of_a_flood_the_newest_take_the_place_of_all, begin, end),
         TEST(a_hundred_thousand_messages_are_not_megabytes_to_a_page),
-        TEST(after_a_flood_each_message_is_added_again),
-        TEST(who_joins_within_the_pause_has_all_and_nothing_twice),
+        PROMISE_WITH("P8", after_a_flood_each_message_is_added_again, begin, end),
+        PROMISE_WITH("P8", who_joins_within_the_pause_has_all_and_nothing_twice, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "cluster/scan.h"
 #include "cluster/transport.h"
+#include "promise.h"
 
 /* The segments are raft's own: a lone node writes some entries, and is stopped in the middle. */
 
@@ -641,15 +642,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_segment_passes),
-        cmocka_unit_test(a_flipped_bit_before_good_batches_is_damage),
-        cmocka_unit_test(a_torn_end_is_no_damage),
+        PROMISE("P12", a_flipped_bit_before_good_batches_is_damage),
+        PROMISE("P1", a_torn_end_is_no_damage),
         cmocka_unit_test(a_hole_in_a_large_write_is_no_damage),
         cmocka_unit_test(another_format_is_not_read),
         cmocka_unit_test(a_beginning_that_was_cut_off_is_forgotten),
         cmocka_unit_test(what_raft_wrote_is_read_whole),
-        cmocka_unit_test(a_bad_closed_segment_is_named),
-        cmocka_unit_test(metadata_must_fit_one_another_and_the_log),
-        cmocka_unit_test(a_bad_snapshot_is_named),
+        PROMISE("P12", a_bad_closed_segment_is_named),
+        PROMISE("P12", metadata_must_fit_one_another_and_the_log),
+        PROMISE("P12", a_bad_snapshot_is_named),
         cmocka_unit_test(a_start_looks_at_what_raft_does_not),
         cmocka_unit_test(a_log_before_an_installed_snapshot_is_removed),
         cmocka_unit_test(a_segment_that_was_being_cut_is_whole_again),

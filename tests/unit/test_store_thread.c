@@ -13,6 +13,7 @@
 
 #include "app/store_thread.h"
 #include "base/mem.h"
+#include "promise.h"
 
 enum { COMMITS_MAX = 16 };
 
@@ -254,7 +255,7 @@ int main(void)
         TEST(the_more_wait_the_larger_is_a_commit),
         TEST(marks_move_also_without_events),
         TEST(without_mail_nothing_is_written),
-        TEST(what_waits_at_the_end_is_written),
+        PROMISE_WITH("P1", what_waits_at_the_end_is_written, start, stop),
         TEST(without_room_the_batch_is_kept_and_tried_again),
         TEST(however_much_waits_for_room_it_is_not_tried_at_each_mail),
         TEST(a_stop_does_not_wait_for_room),

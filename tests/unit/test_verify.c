@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/little_endian.h"
+#include "promise.h"
 #include "store/event_store.h"
 #include "store/pages.h"
 
@@ -714,8 +715,9 @@ int main(void)
         VERIFY_TEST(tables_of_another_version_are_made_again),
         VERIFY_TEST(a_history_gets_another_owner),
         VERIFY_TEST(a_file_that_was_cut_is_not_opened),
-        VERIFY_TEST(who_owns_a_store_hears_of_damage_first),
-        VERIFY_TEST(a_flipped_bit_in_any_page_is_found_or_harmless),
+        PROMISE_WITH("P12", who_owns_a_store_hears_of_damage_first, open_world, close_world),
+        PROMISE_WITH("P12", a_flipped_bit_in_any_page_is_found_or_harmless, open_world,
+                     close_world),
         VERIFY_TEST(each_kind_of_bad_page_is_told_apart),
         VERIFY_TEST(a_file_that_was_cut_or_emptied_has_bad_pages),
     };

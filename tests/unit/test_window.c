@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "chat/window.h"
+#include "promise.h"
 
 static struct command_id id_of(uint64_t number)
 {
@@ -82,8 +83,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_window_knows_nothing),
-        cmocka_unit_test(exactly_the_last_events_are_known),
-        cmocka_unit_test(a_reset_window_goes_on_at_its_number),
+        PROMISE("P11", exactly_the_last_events_are_known),
+        PROMISE("P11", a_reset_window_goes_on_at_its_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
