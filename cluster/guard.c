@@ -285,7 +285,8 @@ static int do_send(struct raft_io *io, struct raft_io_send *request,
 {
     struct guard *guard = guard_of(io);
     struct raft_message copy = *message;
-    if (holds_back(guard, message) || !put_right(guard, &copy)) {
+    bool is_closing = guard->raft->legacy.closing; /* raft_uv asserts that nothing is sent then */
+    if (is_closing || holds_back(guard, message) || !put_right(guard, &copy)) {
         done(request, RAFT_CANCELED);
         return 0;
     }
@@ -452,6 +453,49 @@ static void release_held(struct guard *guard)
     int rv = put_now(put);
     /* raft was told that it is on its way. */
     if (rv != 0) fatal(guard, "the snapshot could not be written", rv);
+}
+
+/* One that is read for a follower. */
+struct guard_get {
+    struct raft_io_snapshot_get request;
+    struct guard *guard;
+    struct raft_io_snapshot_get *original;
+    raft_io_snapshot_get_cb on_got;
+};
+
+/* raft frees what it was to be given, and that is nowhere. So it is given one that belongs to no place in
+ * any log, and goes nowhere either: see put_right. */
+static struct raft_snapshot *no_snapshot(void)
+{
+    struct raft_snapshot *snapshot = raft_calloc(1, sizeof *snapshot);
+    assert(snapshot != NULL);
+    raft_configuration_init(&snapshot->configuration);
+    snapshot->index = UINT64_MAX;
+    snapshot->n_bufs = 1;
+    snapshot->bufs = raft_calloc(1, sizeof *snapshot->bufs);
+    assert(snapshot->bufs != NULL);
+    return snapshot;
+}
+
+static void on_got(struct raft_io_snapshot_get *request, struct raft_snapshot *snapshot, int status)
+{
+    struct guard_get get = *(struct guard_get *)request->data;
+    mem_free(request->data);
+    bool is_closing = get.guard->raft->legacy.closing;
+    if (status != 0 && !is_closing) fatal(get.guard, "the snapshot could not be read", status);
+    get.on_got(get.original, status == 0 ? snapshot : no_snapshot(), 0);
+}
+
+static int do_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *request,
+                           raft_io_snapshot_get_cb done)
+{
+    struct guard *guard = guard_of(io);
+    struct guard_get *get = mem_new(sizeof *get);
+    *get = (struct guard_get){.guard = guard, .original = request, .on_got = done};
+    get->request.data = get;
+    int rv = guard->real.snapshot_get(io, &get->request, on_got);
+    if (rv != 0) mem_free(get);
+    return rv;
 }
 
 void guard_manifest(struct guard *guard, uint64_t number)
@@ -677,4 +721,5 @@ void guard_install(struct guard *guard, struct raft *raft, const struct guard_ha
     raft->io->set_term = do_set_term;
     raft->io->set_vote = do_set_vote;
     raft->io->snapshot_put = do_snapshot_put;
+    raft->io->snapshot_get = do_snapshot_get;
 }

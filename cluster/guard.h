@@ -26,6 +26,10 @@
  *   a failed append, snapshot, truncation, term or vote   ends the process
  *   is forgotten; a failed write is retried by a wrong
  *   timer: NULL pointer
+ *   a snapshot that cannot be read for a follower: raft   ends the process
+ *   frees what it never got
+ *   a snapshot that was read for a follower is sent by    is not sent
+ *   a node that closes: an assertion
  *   a leader that contradicts a committed entry is        ends the process
  *   ignored; so are errors inside: a node stands still    and so does the watchdog, when something
  *   and looks alive                                       committed is not applied for 10 s

@@ -597,6 +597,87 @@ static void a_snapshot_goes_with_its_own_term(void **state)
     rig_close(&rig);
 }
 
+/* ---- a snapshot that is read for a follower, and cannot be, or must not be sent ---- */
+
+static int fail_to_read(struct raft_io *io, struct raft_io_snapshot_get *request,
+                        raft_io_snapshot_get_cb done)
+{
+    (void)io;
+    done(request, NULL, RAFT_IOERR);
+    return 0;
+}
+
+static raft_index read_index;
+
+static void on_read(struct raft_io_snapshot_get *request, struct raft_snapshot *snapshot,
+                    int status)
+{
+    struct raft_io *io = request->data;
+    struct raft_io_send sending;
+    struct raft_message message = {.type = RAFT_INSTALL_SNAPSHOT, .server_id = 3};
+    assert_int_equal(status, 0);
+    read_index = snapshot->index;
+    /* What the library does: it sends, frees what was sent, and asks for no more. */
+    message.install_snapshot.last_index = snapshot->index;
+    message.server_address = "3";
+    assert_int_equal(io->send(io, &sending, &message, on_snapshot_sent), 0);
+    raft_configuration_close(&snapshot->configuration);
+    raft_free(snapshot->bufs[0].base);
+    raft_free(snapshot->bufs);
+    raft_free(snapshot);
+}
+
+static void read_what_cannot_be_read(struct rig *rig, bool is_closing)
+{
+    struct raft *raft = rig_raft(rig, 0);
+    struct raft_io_snapshot_get request = {.data = raft->io};
+    rig->nodes[0].guard.real.snapshot_get = fail_to_read;
+    rig->nodes[0].guard.real.send = note_snapshot;
+    rig->survives_fatal = true;
+    raft->legacy.closing = is_closing;
+    snapshots_done = 0;
+    sent_term = 1;
+    read_index = 0;
+    assert_int_equal(raft->io->snapshot_get(raft->io, &request, on_read), 0);
+    raft->legacy.closing = false;
+    assert_int_equal(read_index, UINT64_MAX);
+    assert_int_equal(snapshots_done, 1);
+    assert_int_equal(sent_term, 1); /* as it was: it went nowhere */
+}
+
+static void a_snapshot_that_cannot_be_read_ends_the_process(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, &(struct rig_options){.count = 3});
+    assert_true(elect(&rig, 0));
+    read_what_cannot_be_read(&rig, true);
+    assert_int_equal(rig.fatals, 0);
+    read_what_cannot_be_read(&rig, false);
+    assert_int_equal(rig.fatals, 1);
+    rig_close(&rig);
+}
+
+/* raft_uv ends with an assertion when it is asked to send while it closes; a snapshot may have been read
+ * by then. */
+static void a_node_that_closes_sends_nothing(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, &(struct rig_options){.count = 3});
+    assert_true(elect(&rig, 0));
+    struct raft *raft = rig_raft(&rig, 0);
+    rig.nodes[0].guard.real.send = note_snapshot;
+    snapshots_done = 0;
+    sent_term = 0;
+    raft->legacy.closing = true;
+    send_snapshot(&rig, raft_last_index(raft));
+    raft->legacy.closing = false;
+    assert_int_equal(sent_term, 0);
+    assert_int_equal(snapshots_done, 1);
+    rig_close(&rig);
+}
+
 /* ---- a message that begins below the log ---- */
 
 /* The leader's entries 1 .. last, as one that heard no answer sends them again. */
@@ -953,6 +1034,8 @@ int main(void)
         cmocka_unit_test(a_node_whose_disk_is_full_takes_no_entries_and_does_not_lead),
         cmocka_unit_test(an_answer_that_cannot_be_sent_is_a_lost_message),
         cmocka_unit_test(a_snapshot_goes_with_its_own_term),
+        PROMISE("P12", a_snapshot_that_cannot_be_read_ends_the_process),
+        cmocka_unit_test(a_node_that_closes_sends_nothing),
         PROMISE("P12", a_failed_write_ends_the_process),
         PROMISE("P12", the_trace_of_a_failed_write_ends_the_process),
         PROMISE("P12", a_leader_that_contradicts_a_committed_entry_ends_the_process),
