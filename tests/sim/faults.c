@@ -73,9 +73,19 @@ static void set_links(struct world *world, unsigned latency_ms, unsigned jitter_
     }
 }
 
-static void heal(struct world *world)
+/* A change of members may turn out to be made when its leader is long gone: then its computer must be on. */
+static void start_members(struct world *world)
 {
     world_sync_members(world);
+    for (unsigned i = 0; i < world->count; i++) {
+        if (!world->nodes[i].is_member) continue;
+        world_start(world, i);
+        store_wake(&world->nodes[i]);
+    }
+}
+
+static void heal(struct world *world)
+{
     set_links(world, 2, 8, 0);
     for (unsigned i = 0; i < world->count; i++) {
         cut_node(world, i, true, true, false);
@@ -83,10 +93,8 @@ static void heal(struct world *world)
         world->nodes[i].disk.disk.latency_ms = world->disk_ms;
         world->nodes[i].store.latency_ms = 30;
         world->nodes[i].store.is_stuck = false;
-        if (!world->nodes[i].is_member) continue;
-        world_start(world, i);
-        store_wake(&world->nodes[i]);
     }
+    start_members(world);
 }
 
 /* ---- victims ---- */
@@ -197,7 +205,7 @@ static void begin(struct schedule *schedule, enum fault_kind kind)
         break;
     case FAULT_LOSS: set_links(world, 2, 8, 30); break;
     case FAULT_SLOW_LINKS: set_links(world, 20, 400, 0); break;
-    case FAULT_SLOW_DISK: world->nodes[victim].disk.disk.latency_ms = 400; break;
+    case FAULT_SLOW_DISK: world->nodes[victim].disk.disk.latency_ms = 2500; break;
     case FAULT_STORE_STUCK: world->nodes[victim].store.is_stuck = true; break;
     case FAULT_TRANSFER: world_transfer(world, any_member(world)); break;
     case FAULT_MEMBER: grow(world); break;
@@ -235,10 +243,15 @@ static void run_faults(struct schedule *schedule)
 static bool settle(struct world *world)
 {
     uint64_t healed_ms = world->sim.now_ms;
+    uint64_t traced_ms = 0;
     while (!world_is_level(world)) {
+        if (world->sim.now_ms - traced_ms >= 1000) {
+            world_trace(world);
+            traced_ms = world->sim.now_ms;
+        }
         if (world->sim.now_ms - healed_ms > LEVEL_MS) return false;
         world_run(world, 50);
-        world_sync_members(world);
+        start_members(world);
     }
     world->level_ms = world->sim.now_ms - healed_ms;
     return true;
@@ -252,7 +265,7 @@ static bool finish(struct world *world)
     world_run(world, SETTLE_MS);
     while (world->sim.now_ms < until_ms) {
         world_run(world, 250);
-        world_sync_members(world);
+        start_members(world);
         if (crowd_is_done(world->crowd) && world_is_level(world)) {
             world_run(world, 50);
             if (crowd_is_done(world->crowd) && world_is_level(world)) return true;
@@ -327,7 +340,7 @@ static void take_numbers(const struct world *world, struct run_result *result)
 static void begin_world(struct world *world, const struct run_options *options)
 {
     static const unsigned windows[] = {8, 16, 64, 1 << 17}, keeps[] = {4, 8, 16, 64};
-    static const unsigned disks[] = {1, 4, 25};
+    static const unsigned disks[] = {1, 1, 4, 4, 25, 25, 300, 700, 1500};
     struct sim chance;
     sim_init(&chance, ~options->seed);
     unsigned count = sim_chance(&chance, 30) ? 5 : 3;
@@ -342,7 +355,7 @@ static void begin_world(struct world *world, const struct run_options *options)
                                               .keep_log = keep_log,
                                               .mistake = options->mistake,
                                               .traces = options->traces});
-    world->disk_ms = disks[sim_draw(&chance, 3)];
+    world->disk_ms = disks[sim_draw(&chance, 9)];
     world->net.reorders = sim_chance(&chance, 20);
     world->lookup_ms = sim_chance(&chance, 30) ? 1500 : 5;
 }

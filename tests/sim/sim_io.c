@@ -146,7 +146,8 @@ static void tell_done(struct disk_op *op, int status)
 {
     if (op->kind == OP_APPEND) op->append->cb(op->append, status);
     if (op->kind == OP_PUT) op->put->cb(op->put, status);
-    if (op->kind == OP_GET) op->get->cb(op->get, read_snapshot(&op->sim_io->disk), 0);
+    if (op->kind == OP_GET)
+        op->get->cb(op->get, status == 0 ? read_snapshot(&op->sim_io->disk) : NULL, status);
 }
 
 static void op_free(struct disk_op *op)
@@ -189,19 +190,51 @@ static bool is_log(const struct disk_op *op)
     return op->kind == OP_APPEND || op->kind == OP_TRUNCATE;
 }
 
+static uint64_t latency_of(struct sim_io *sim_io)
+{
+    uint64_t latency_ms = sim_io->disk.latency_ms;
+    if (latency_ms <= 1) return latency_ms;
+    return sim_between(sim_io->host->sim, latency_ms / 2, latency_ms);
+}
+
 static void start_work(struct sim_io *sim_io)
 {
-    struct sim *sim = sim_io->host->sim;
     const struct disk_op *op = sim_io->ops;
-    uint64_t latency_ms = sim_io->disk.latency_ms;
     if (op == NULL || sim_io->is_working) return;
     struct disk_work *work = mem_new(sizeof *work);
     *work = (struct disk_work){.event.on_due = on_worked, .sim_io = sim_io, .count = 1};
     for (bool is_more = is_log(op); is_more && op->next != NULL && is_log(op->next); op = op->next)
         work->count++;
     sim_io->is_working = true;
-    if (latency_ms > 1) latency_ms = sim_between(sim, latency_ms / 2, latency_ms);
-    host_later(sim_io->host, latency_ms, &work->event);
+    host_later(sim_io->host, latency_of(sim_io), &work->event);
+}
+
+/* A read is nobody's turn: the library gives each to a thread of its own. */
+struct disk_read {
+    struct host_event event;
+    struct sim_io *sim_io;
+    struct disk_op *op;
+};
+
+static void on_read(struct host_event *event, bool is_dropped)
+{
+    struct disk_read *reading = (struct disk_read *)event;
+    struct disk_op *op = reading->op;
+    struct sim_io *sim_io = reading->sim_io;
+    mem_free(reading);
+    if (is_dropped) return; /* the operation was called off */
+    DL_DELETE(sim_io->reads, op);
+    tell_done(op, 0);
+    op_free(op);
+}
+
+static void start_read(struct disk_op *op)
+{
+    struct sim_io *sim_io = op->sim_io;
+    struct disk_read *reading = mem_new(sizeof *reading);
+    *reading = (struct disk_read){.event.on_due = on_read, .sim_io = sim_io, .op = op};
+    DL_APPEND(sim_io->reads, op);
+    host_later(sim_io->host, latency_of(sim_io), &reading->event);
 }
 
 static struct disk_op *op_new(struct sim_io *sim_io, enum op_kind kind)
@@ -240,6 +273,14 @@ void sim_io_lose(struct sim_io *sim_io)
     if (disk->forgets > 0 && disk->count > disk->forgets + 1) {
         disk_cut(disk, disk_last(disk) + 1 - disk->forgets);
     }
+}
+
+unsigned sim_io_waiting(const struct sim_io *sim_io)
+{
+    unsigned count = 0;
+    const struct disk_op *op;
+    DL_COUNT(sim_io->ops, op, count);
+    return count;
 }
 
 void sim_io_free(struct sim_io *sim_io)
@@ -441,7 +482,7 @@ static int do_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *requ
     struct disk_op *op = op_new(sim_io_of(io), OP_GET);
     op->get = request;
     request->cb = done;
-    op_queue(op);
+    start_read(op);
     return 0;
 }
 
@@ -456,17 +497,23 @@ static int do_random(struct raft_io *io, int min, int max)
     return min + (int)sim_draw(sim_io_of(io)->host->sim, range);
 }
 
+static void call_off(struct disk_op **ops)
+{
+    while (*ops != NULL) {
+        struct disk_op *op = *ops;
+        DL_DELETE(*ops, op);
+        tell_done(op, RAFT_CANCELED);
+        op_free(op);
+    }
+}
+
 /* What raft waits for is called off; the events come due and find nothing to do. */
 static void do_close(struct raft_io *io, raft_io_close_cb on_closed)
 {
     struct sim_io *sim_io = sim_io_of(io);
     sim_io->on_recv = NULL;
-    while (sim_io->ops != NULL) {
-        struct disk_op *op = sim_io->ops;
-        DL_DELETE(sim_io->ops, op);
-        tell_done(op, RAFT_CANCELED);
-        op_free(op);
-    }
+    call_off(&sim_io->ops);
+    call_off(&sim_io->reads);
     on_closed(io);
 }
 

@@ -73,6 +73,7 @@ struct sim_io {
     const char *address;
     raft_index next_index; /* of the next entry to be appended, behind all that is queued */
     struct disk_op *ops;   /* what is queued, in order */
+    struct disk_op *reads; /* of snapshots: they wait for nobody */
     bool is_working;
     unsigned tick_ms;
     raft_io_tick_cb on_tick;
@@ -97,5 +98,7 @@ struct raft_entry *sim_raft_entries(const struct disk_entry *from, size_t count)
 void sim_io_open(struct sim_io *sim_io, struct raft_io *io, struct host *host, struct net *net);
 /* Power is lost: before raft_close. */
 void sim_io_lose(struct sim_io *sim_io);
+/* Operations that the disk has not done. */
+unsigned sim_io_waiting(const struct sim_io *sim_io);
 /* The disk's memory. */
 void sim_io_free(struct sim_io *sim_io);

@@ -181,6 +181,15 @@ static struct raft *leading(struct world *world)
     return &world->nodes[leader].raft;
 }
 
+/* The leader, if it takes a change now: for one that it refuses the library forgets some memory. */
+static struct raft *changing(struct world *world)
+{
+    struct raft *raft = leading(world);
+    if (raft == NULL || raft_transferee(raft) != 0) return NULL;
+    bool is_busy = raft->configuration_uncommitted_index != 0 || raft->legacy.change != NULL;
+    return is_busy ? NULL : raft;
+}
+
 static struct raft_change *change_of(struct world *world, unsigned i, bool is_member)
 {
     struct member_change *change = &world->changes[world->changes_count % WORLD_CHANGES];
@@ -191,7 +200,7 @@ static struct raft_change *change_of(struct world *world, unsigned i, bool is_me
 
 bool world_add(struct world *world, unsigned i)
 {
-    struct raft *raft = leading(world);
+    struct raft *raft = changing(world);
     const struct world_node *node = &world->nodes[i];
     return raft != NULL &&
            raft_add(raft, change_of(world, i, false), i + 1, node->address, on_change_done) == 0;
@@ -199,14 +208,14 @@ bool world_add(struct world *world, unsigned i)
 
 bool world_promote(struct world *world, unsigned i)
 {
-    struct raft *raft = leading(world);
+    struct raft *raft = changing(world);
     return raft != NULL &&
            raft_assign(raft, change_of(world, i, true), i + 1, RAFT_VOTER, on_change_done) == 0;
 }
 
 bool world_remove(struct world *world, unsigned i)
 {
-    struct raft *raft = leading(world);
+    struct raft *raft = changing(world);
     return raft != NULL &&
            raft_remove(raft, change_of(world, i, false), i + 1, on_change_done) == 0;
 }
@@ -277,6 +286,24 @@ bool world_is_level(struct world *world)
         if (node->store.number != number || node->store.told != number) return false;
     }
     return true;
+}
+
+void world_trace(struct world *world)
+{
+    for (unsigned i = 0; i < world->count && world->sim.traces; i++) {
+        struct world_node *node = &world->nodes[i];
+        struct raft *raft = &node->raft;
+        if (!node->is_member || !node->host.is_up) continue;
+        sim_trace(
+            &world->sim,
+            "%s state %u term %llu: last %llu stored %llu committed %llu applied %llu, number "
+            "%llu, in the store %llu of %llu%s, %u writes wait",
+            node->address, raft->state, raft->current_term, raft_last_index(raft),
+            raft->last_stored, raft->commit_index, raft->last_applied,
+            (unsigned long long)node->chat.number, (unsigned long long)node->store.number,
+            (unsigned long long)node->store.told, node->machine.has_gap ? ", gap" : "",
+            sim_io_waiting(&node->disk));
+    }
 }
 
 void world_tell_finals(struct world *world)

@@ -174,6 +174,8 @@ void world_sync_members(struct world *world);
 bool world_is_level(struct world *world);
 /* Tells the checker what every member's store has. */
 void world_tell_finals(struct world *world);
+/* How far each member is. */
+void world_trace(struct world *world);
 
 /* A command arrives at a node from outside. The answer goes to crowd_answered with `attempt`. The texts
  * are copied. */
