@@ -3,15 +3,14 @@
  */
 #include "cluster/scan.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cluster/wire.h"
@@ -176,6 +175,7 @@ struct listing {
     struct segment *segments;
     size_t count, size;
     uint64_t snapshot[3]; /* term, index, time of the newest; zeros: none */
+    struct errmsg *errmsg;
 };
 
 enum { PATH_SIZE = 1024 };
@@ -209,17 +209,23 @@ static void keep_segment(struct listing *listing, struct segment segment)
 }
 
 /* Snapshots without a .meta beside them were never finished; raft clears them away. */
-static void keep_snapshot(struct listing *listing, const char *name, const uint64_t numbers[3])
+static int keep_snapshot(struct listing *listing, const char *name, const uint64_t numbers[3])
 {
     char path[PATH_SIZE];
     const uint64_t *best = listing->snapshot;
     int len = snprintf(path, sizeof path, "%s/%s.meta", listing->dir, name);
-    if (len < 0 || (size_t)len >= sizeof path || access(path, F_OK) != 0) return;
+    if (len < 0 || (size_t)len >= sizeof path) return 0;
+    if (access(path, F_OK) != 0) {
+        if (errno == ENOENT) return 0;
+        errmsg_set(listing->errmsg, "cannot look for %s: %s", path, strerror(errno));
+        return ERR_IO;
+    }
     for (size_t i = 0; i < 3; i++) {
-        if (numbers[i] < best[i]) return;
+        if (numbers[i] < best[i]) return 0;
         if (numbers[i] > best[i]) break;
     }
     memcpy(listing->snapshot, numbers, sizeof listing->snapshot);
+    return 0;
 }
 
 static int by_place(const void *left, const void *right)
@@ -230,27 +236,26 @@ static int by_place(const void *left, const void *right)
     return (a->last > b->last) - (a->last < b->last);
 }
 
+static int on_name(void *owner, const char *name)
+{
+    struct listing *listing = owner;
+    uint64_t numbers[3];
+    if (parse_name(name, "open-", numbers, 1))
+        keep_segment(listing, (struct segment){.first = numbers[0], .is_open = true});
+    else if (parse_name(name, "snapshot-", numbers, 3))
+        return keep_snapshot(listing, name, numbers);
+    else if (parse_name(name, "", numbers, 2))
+        keep_segment(listing, (struct segment){.first = numbers[0], .last = numbers[1]});
+    return 0;
+}
+
 static int list(struct listing *listing, struct errmsg *errmsg)
 {
-    DIR *dir = opendir(listing->dir);
-    if (dir == NULL && errno == ENOENT) return 0;
-    if (dir == NULL) {
-        errmsg_set(errmsg, "cannot list %s: %s", listing->dir, strerror(errno));
-        return ERR_IO;
-    }
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        uint64_t numbers[3];
-        if (parse_name(entry->d_name, "open-", numbers, 1))
-            keep_segment(listing, (struct segment){.first = numbers[0], .is_open = true});
-        else if (parse_name(entry->d_name, "snapshot-", numbers, 3))
-            keep_snapshot(listing, entry->d_name, numbers);
-        else if (parse_name(entry->d_name, "", numbers, 2))
-            keep_segment(listing, (struct segment){.first = numbers[0], .last = numbers[1]});
-    }
-    closedir(dir);
+    listing->errmsg = errmsg;
+    int rv = file_list(listing->dir, on_name, listing, errmsg);
     if (listing->count > 0)
         qsort(listing->segments, listing->count, sizeof *listing->segments, by_place);
-    return 0;
+    return rv == ERR_NOT_FOUND ? 0 : rv;
 }
 
 /* ---- metadata ---- */
@@ -513,15 +518,6 @@ static int remove_file(const char *path, struct errmsg *errmsg)
     return ERR_IO;
 }
 
-static int sync_directory(const char *path, struct errmsg *errmsg)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rv = fd < 0 || fsync(fd) != 0 ? ERR_IO : 0;
-    if (rv != 0) errmsg_set(errmsg, "cannot sync %s: %s", path, strerror(errno));
-    if (fd >= 0) close(fd);
-    return rv;
-}
-
 static int remove_segments(const struct listing *listing, size_t first, size_t count,
                            struct errmsg *errmsg)
 {
@@ -531,7 +527,7 @@ static int remove_segments(const struct listing *listing, size_t first, size_t c
         segment_path(path, listing->dir, &listing->segments[i]);
         rv = remove_file(path, errmsg);
     }
-    return rv == 0 ? sync_directory(listing->dir, errmsg) : rv;
+    return rv == 0 ? file_sync_directory(listing->dir, errmsg) : rv;
 }
 
 static int clear_stale(const struct listing *listing, struct errmsg *errmsg)
@@ -594,7 +590,7 @@ int scan_forget_beginning(const char *raft_dir, struct errmsg *errmsg)
         snprintf(path, sizeof path, "%s/%s", raft_dir, names[i]);
         rv = remove_file(path, errmsg);
     }
-    if (is_beginning && rv == 0) rv = sync_directory(raft_dir, errmsg);
+    if (is_beginning && rv == 0) rv = file_sync_directory(raft_dir, errmsg);
     mem_free(listing.segments);
     return rv;
 }

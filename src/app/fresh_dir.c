@@ -1,6 +1,5 @@
 #include "app/fresh_dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/crypto.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cluster/node.h"
 
@@ -31,42 +31,42 @@ struct fresh_dir {
 
 static bool may_lie_there(const char *name)
 {
-    static const char *const names[] = {".",          "..",     "LOCK",           "VERSION.new",
-                                        "lost+found", "secret", "history.partial"};
+    static const char *const names[] = {"LOCK", "VERSION.new", "lost+found", "secret",
+                                        "history.partial"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i]) == 0) return true;
     }
     return false;
 }
 
+struct look {
+    const char *path;
+    struct errmsg *errmsg;
+};
+
+static int on_name(void *owner, const char *name)
+{
+    const struct look *look = owner;
+    if (may_lie_there(name)) return 0;
+    errmsg_set(look->errmsg,
+               "%s is not empty (%.80s): give the path of a new directory, or move this one away",
+               look->path, name);
+    return ERR_DENIED;
+}
+
 static int check_empty(const char *path, bool *is_there, struct errmsg *errmsg)
 {
-    DIR *listing = opendir(path);
-    *is_there = listing != NULL || errno != ENOENT;
-    if (!*is_there) return 0;
-    if (listing == NULL) {
-        errmsg_set(errmsg, "cannot list %s: %s", path, strerror(errno));
-        return ERR_IO;
-    }
-    int rv = 0;
-    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
-        if (may_lie_there(entry->d_name)) continue;
-        errmsg_set(errmsg,
-                   "%s is not empty (%.80s): give the path of a new directory, or move this one "
-                   "away",
-                   path, entry->d_name);
-        rv = ERR_DENIED;
-        break;
-    }
-    closedir(listing);
-    return rv;
+    int rv = file_list(path, on_name, &(struct look){.path = path, .errmsg = errmsg}, errmsg);
+    *is_there = rv != ERR_NOT_FOUND;
+    return *is_there ? rv : 0;
 }
 
 /* ---- beginning ---- */
 
 static void remove_partial(const char *dir)
 {
-    static const char *const names[] = {"history.partial/data.mdb", "history.partial/lock.mdb"};
+    static const char *const names[] = {"history.partial/data.mdb", "history.partial/data.mdb.new",
+                                        "history.partial/lock.mdb"};
     char path[PATH_SIZE];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);

@@ -229,7 +229,7 @@ static int take_up(struct recover *recover)
 static int move_raft_aside(struct recover *recover, char aside[PATH_SIZE])
 {
     aside[0] = '\0';
-    if (access(recover->raft_path, F_OK) != 0) return 0;
+    if (access(recover->raft_path, F_OK) != 0 && errno == ENOENT) return 0;
     for (int i = 1; i <= ASIDE_MAX; i++) {
         char name[64];
         snprintf(name, sizeof name, "raft.before-recover-%d", i);

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 enum { SECRET_RANDOM = 32, FILE_MAX = SECRETS_MAX * (SECRET_MAX + 2) };
 
 void secret_generate(struct buf *out)
@@ -53,19 +55,6 @@ static int parse(struct secret *secret, struct slice text, const char *path, str
     return ERR_FORMAT;
 }
 
-static int read_open(int file, char *text, size_t size, size_t *len)
-{
-    *len = 0;
-    while (*len < size) {
-        ssize_t got = read(file, text + *len, size - *len);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return ERR_IO;
-        if (got == 0) break;
-        *len += (size_t)got;
-    }
-    return 0;
-}
-
 /* Ours: for us alone. Root's, given to us by systemd or an orchestrator: through our group. */
 static mode_t forbidden_bits(const struct stat *about)
 {
@@ -84,14 +73,17 @@ int secret_read(struct secret *secret, const char *path, struct errmsg *errmsg)
         return errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO;
     }
     int rv = 0;
-    if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode)) {
+    if (fstat(file, &about) != 0) {
+        errmsg_set(errmsg, "%s: %s", path, strerror(errno));
+        rv = ERR_IO;
+    } else if (!S_ISREG(about.st_mode)) {
         errmsg_set(errmsg, "%s: not a file", path);
         rv = ERR_FORMAT;
     } else if ((about.st_mode & forbidden_bits(&about)) != 0) {
         errmsg_set(errmsg, "%s: mode %04o lets others read it; chmod 600 it", path,
                    (unsigned)(about.st_mode & 07777));
         rv = ERR_DENIED;
-    } else if (read_open(file, text, sizeof text, &len) != 0) {
+    } else if (file_read(file, text, sizeof text, &len) != 0) {
         errmsg_set(errmsg, "%s: %s", path, strerror(errno));
         rv = ERR_IO;
     } else if (len > FILE_MAX) {
@@ -117,7 +109,7 @@ static int write_new(const char *path, struct slice text, struct errmsg *errmsg)
     unlink(fresh);
     int file = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0) goto fail;
-    if (write(file, text.at, text.len) != (ssize_t)text.len || fsync(file) != 0) goto fail;
+    if (file_write(file, text) != 0 || fsync(file) != 0) goto fail;
     if (rename(fresh, path) != 0) goto fail;
     close(file);
     return 0;

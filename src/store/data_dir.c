@@ -1,7 +1,6 @@
 #include "store/data_dir.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 
 enum { VERSION_FILE_MAX = 4096, PATH_SIZE = 512 };
 
@@ -120,52 +120,51 @@ static int parse_version(struct data_dir *dir, struct slice text, struct errmsg 
 }
 
 /* What may lie in a directory that was never used: our lock, the leftover of a write that was cut
- * off, and what a file system puts there by itself. */
+ * off, and what a file system puts there by itself. The event store is opened, and so made, before the
+ * cluster forms. */
 static bool is_of_no_matter(const char *name)
 {
-    static const char *const names[] = {".", "..", "LOCK", "VERSION.new", "lost+found", "secret"};
+    static const char *const names[] = {"LOCK", "VERSION.new", "lost+found", "secret", "history"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i]) == 0) return true;
     }
     return false;
 }
 
-static bool is_empty(const char *path)
+struct look {
+    const char *path;
+    struct errmsg *errmsg;
+};
+
+static int on_name_inside(void *owner, const char *name)
 {
-    DIR *listing = opendir(path);
-    if (listing == NULL) return errno == ENOENT;
-    bool empty = true;
-    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) empty = false;
-    }
-    closedir(listing);
-    return empty;
+    (void)owner;
+    (void)name;
+    return ERR_DATA;
 }
 
-/* Without VERSION there must be nothing in it: files without an owner are somebody's history. Empty
- * folders are left by a start that ended early. */
+static int on_name(void *owner, const char *name)
+{
+    const struct look *look = owner;
+    char path[PATH_SIZE + 256];
+    if (is_of_no_matter(name)) return 0;
+    /* Empty folders are left by a start that ended early. */
+    snprintf(path, sizeof path, "%s/%s", look->path, name);
+    int rv = ERR_DATA;
+    if (strcmp(name, "raft") == 0) rv = file_list(path, on_name_inside, NULL, look->errmsg);
+    if (rv == ERR_NOT_FOUND) return 0;
+    if (rv == ERR_DATA)
+        errmsg_set(look->errmsg,
+                   "%s has no VERSION but is not empty (%.80s): it is no data directory",
+                   look->path, name);
+    return rv;
+}
+
+/* Without VERSION there must be nothing in it: files without an owner are somebody's history. */
 static int check_unused(struct data_dir *dir, struct errmsg *errmsg)
 {
-    DIR *listing = opendir(dir->path);
-    if (listing == NULL) {
-        errmsg_set(errmsg, "cannot list %s: %s", dir->path, strerror(errno));
-        return ERR_IO;
-    }
-    int rv = 0;
-    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
-        char path[PATH_SIZE + 256];
-        if (is_of_no_matter(entry->d_name)) continue;
-        snprintf(path, sizeof path, "%s/%s", dir->path, entry->d_name);
-        if (strcmp(entry->d_name, "raft") == 0 && is_empty(path)) continue;
-        /* The event store is opened, and so made, before the cluster forms. */
-        if (strcmp(entry->d_name, "history") == 0) continue;
-        errmsg_set(errmsg, "%s has no VERSION but is not empty (%.80s): it is no data directory",
-                   dir->path, entry->d_name);
-        rv = ERR_DATA;
-        break;
-    }
-    closedir(listing);
-    return rv;
+    return file_list(dir->path, on_name, &(struct look){.path = dir->path, .errmsg = errmsg},
+                     errmsg);
 }
 
 static int read_version(struct data_dir *dir, struct errmsg *errmsg)
@@ -182,31 +181,19 @@ static int read_version(struct data_dir *dir, struct errmsg *errmsg)
         errmsg_set(errmsg, "cannot open %s: %s", path, strerror(errno));
         return ERR_IO;
     }
-    ssize_t len = read(fd, text, sizeof text);
-    int error = errno;
+    size_t len;
+    int rv = file_read(fd, text, sizeof text, &len);
+    if (rv != 0) errmsg_set(errmsg, "cannot read %s: %s", path, strerror(errno));
     close(fd);
-    if (len < 0) {
-        errmsg_set(errmsg, "cannot read %s: %s", path, strerror(error));
-        return ERR_IO;
-    }
-    return parse_version(dir, slice_make(text, (size_t)len), errmsg);
+    return rv != 0 ? ERR_IO : parse_version(dir, slice_make(text, len), errmsg);
 }
 
 /* ---- writing ---- */
 
-static int sync_directory(const char *path, struct errmsg *errmsg)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rv = fd < 0 ? -1 : fsync(fd);
-    if (rv != 0) errmsg_set(errmsg, "cannot sync %s: %s", path, strerror(errno));
-    if (fd >= 0) close(fd);
-    return rv == 0 ? 0 : ERR_IO;
-}
-
 static int write_file(const char *path, struct slice text, struct errmsg *errmsg)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write(fd, text.at, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    bool written = fd >= 0 && file_write(fd, text) == 0 && fsync(fd) == 0;
     if (!written) errmsg_set(errmsg, "cannot write %s: %s", path, strerror(errno));
     if (fd >= 0 && close(fd) != 0 && written) {
         errmsg_set(errmsg, "cannot close %s: %s", path, strerror(errno));
@@ -238,14 +225,14 @@ int data_dir_mark(struct data_dir *dir, enum data_dir_state state, struct errmsg
         errmsg_set(errmsg, "cannot rename %s: %s", path_new, strerror(errno));
         return ERR_IO;
     }
-    rv = sync_directory(dir->path, errmsg);
+    rv = file_sync_directory(dir->path, errmsg);
     if (rv == 0) dir->state = state;
     return rv;
 }
 
 int data_dir_sync(const struct data_dir *dir, struct errmsg *errmsg)
 {
-    return sync_directory(dir->path, errmsg);
+    return file_sync_directory(dir->path, errmsg);
 }
 
 /* ---- opening ---- */
@@ -278,7 +265,11 @@ static int make_directory(const char *path, struct errmsg *errmsg)
         errmsg_set(errmsg, "cannot make %s: %s", path, strerror(errno));
         return ERR_IO;
     }
-    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) {
+    if (stat(path, &status) != 0) {
+        errmsg_set(errmsg, "cannot look at %s: %s", path, strerror(errno));
+        return ERR_IO;
+    }
+    if (!S_ISDIR(status.st_mode)) {
         errmsg_set(errmsg, "%s is not a directory", path);
         return ERR_DATA;
     }
