@@ -265,10 +265,12 @@ int event_store_open(struct event_store **out, const struct event_store_options 
         return ERR_IO;
     }
 
+    int rv = options->read_only ? 0 : event_store_make(options->dir, errmsg);
+    if (rv != 0) return rv;
     struct event_store *store = mem_new(sizeof *store);
     store->read_only = options->read_only;
     store->is_unchecked = options->is_unchecked;
-    int rv = open_env(store, options);
+    rv = open_env(store, options);
     if (rv == 0 && options->on_damage != NULL)
         fault_watch(store->env, options->on_damage, options->damage_owner);
     if (rv != 0) {

@@ -1,6 +1,6 @@
 /* What the event store's files share: its tables, how their rows look, and what LMDB's codes mean.
  *
- * event_store.c appends, reads and takes up; verify.c reads everything; rebuild.c makes the derived tables
+ * make.c makes the file; event_store.c appends, reads and takes up; verify.c reads everything; rebuild.c makes the derived tables
  * again. Nobody else includes this: to others the store is what event_store.h says.
  */
 #pragma once
@@ -178,3 +178,6 @@ struct event_walk {
 /* 0: the events are those that the marks speak of, and all are well. ERR_DATA, with the first bad number in
  * damage; what on_event returned; ERR_IO. */
 int event_walk(struct event_walk *walk, struct errmsg *errmsg);
+
+/* make.c: the file, without tables, if there is none; the directory is the caller's to sync. 0, or a code. */
+int event_store_make(const char *dir, struct errmsg *errmsg);
