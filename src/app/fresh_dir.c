@@ -116,6 +116,14 @@ int fresh_dir_begin(struct fresh_dir **out, const char *path, const char *node,
         mem_free(fresh);
         return rv;
     }
+    bool is_there_now;
+    rv = check_empty(path, &is_there_now,
+                     errmsg); /* whoever had the lock before may have filled it */
+    if (rv != 0) {
+        data_dir_close(&fresh->dir);
+        mem_free(fresh);
+        return rv;
+    }
     fresh->has_made_dir = !is_there;
     chat_init(&fresh->chat, &no_limits);
     fresh->events = mem_new_array(BATCH_EVENTS, sizeof(struct shared *));
@@ -159,7 +167,6 @@ static void dispose(struct fresh_dir *fresh)
     shared_unref_all(fresh->events, fresh->count);
     mem_free(fresh->events);
     chat_close(&fresh->chat);
-    fresh->store = NULL;
 }
 
 static int rename_history(struct fresh_dir *fresh, struct errmsg *errmsg)
@@ -174,43 +181,46 @@ static int rename_history(struct fresh_dir *fresh, struct errmsg *errmsg)
     return rv;
 }
 
+/* What is on disk, and the rest; the history is closed. VERSION goes first: it says that the history is whole. */
+static void take_back(struct fresh_dir *fresh)
+{
+    char version[PATH_SIZE], partial[PATH_SIZE], history[PATH_SIZE], lock[PATH_SIZE];
+    data_dir_path(&fresh->dir, "VERSION", version, sizeof version);
+    data_dir_path(&fresh->dir, "history.partial", partial, sizeof partial);
+    data_dir_path(&fresh->dir, "history", history, sizeof history);
+    data_dir_path(&fresh->dir, "LOCK", lock, sizeof lock);
+    unlink(version);
+    (void)rename(history, partial);
+    remove_partial(fresh->dir.path);
+    unlink(lock);
+    if (fresh->has_made_dir) rmdir(fresh->dir.path);
+    data_dir_close(&fresh->dir);
+    mem_free(fresh);
+}
+
 int fresh_dir_finish(struct fresh_dir *dir, struct errmsg *errmsg)
 {
     uint8_t cluster[16];
     crypto_random(cluster, sizeof cluster);
     int rv = flush(dir, errmsg);
     if (rv == 0) rv = event_store_rebind(dir->store, cluster, errmsg);
-    if (rv != 0) {
-        fresh_dir_abandon(dir);
-        return rv;
-    }
     dispose(dir);
-    rv = rename_history(dir, errmsg);
+    if (rv == 0) rv = rename_history(dir, errmsg);
     memcpy(dir->dir.cluster, cluster, sizeof cluster);
     dir->dir.raft_id = peer_id(dir->dir.node);
     if (rv == 0) rv = data_dir_mark(&dir->dir, DATA_DIR_ALONE, errmsg);
-    if (rv == 0) {
-        data_dir_close(&dir->dir);
-        mem_free(dir);
-        return 0;
+    if (rv != 0) {
+        take_back(dir);
+        return rv;
     }
-    char partial[PATH_SIZE], history[PATH_SIZE];
-    data_dir_path(&dir->dir, "history.partial", partial, sizeof partial);
-    data_dir_path(&dir->dir, "history", history, sizeof history);
-    (void)rename(history, partial);
-    fresh_dir_abandon(dir);
-    return rv;
+    data_dir_close(&dir->dir);
+    mem_free(dir);
+    return 0;
 }
 
 void fresh_dir_abandon(struct fresh_dir *dir)
 {
-    char lock[PATH_SIZE];
     if (dir == NULL) return;
     dispose(dir);
-    remove_partial(dir->dir.path);
-    data_dir_path(&dir->dir, "LOCK", lock, sizeof lock);
-    unlink(lock);
-    if (dir->has_made_dir) rmdir(dir->dir.path);
-    data_dir_close(&dir->dir);
-    mem_free(dir);
+    take_back(dir);
 }
