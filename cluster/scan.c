@@ -215,11 +215,9 @@ static int keep_snapshot(struct listing *listing, const char *name, const uint64
     const uint64_t *best = listing->snapshot;
     int len = snprintf(path, sizeof path, "%s/%s.meta", listing->dir, name);
     if (len < 0 || (size_t)len >= sizeof path) return 0;
-    if (access(path, F_OK) != 0) {
-        if (errno == ENOENT) return 0;
-        errmsg_set(listing->errmsg, "cannot look for %s: %s", path, strerror(errno));
-        return ERR_IO;
-    }
+    bool is_there;
+    int rv = file_exists(path, &is_there, listing->errmsg);
+    if (rv != 0 || !is_there) return rv;
     for (size_t i = 0; i < 3; i++) {
         if (numbers[i] < best[i]) return 0;
         if (numbers[i] > best[i]) break;

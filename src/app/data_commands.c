@@ -1,9 +1,9 @@
 #include "app/data_commands.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "app/settings.h"
+#include "base/file.h"
 
 const char *data_problem(const char *section, const char *key, const char *value)
 {
@@ -75,15 +75,18 @@ int data_failed(const struct cli *cli, const struct cli_command *command, int co
 int data_open(struct data_dir *dir, const char *path, struct errmsg *errmsg)
 {
     char version[512];
+    bool is_there = false, has_version = false;
     snprintf(version, sizeof version, "%s/VERSION", path);
-    if (access(version, F_OK) != 0) {
+    int rv = file_exists(path, &is_there, errmsg);
+    if (rv == 0) rv = file_exists(version, &has_version, errmsg);
+    if (rv != 0) return rv;
+    if (!has_version) {
         errmsg_set(errmsg,
-                   access(path, F_OK) != 0 ? "%s is not there"
-                                           : "%s has no VERSION: it is no data directory",
+                   is_there ? "%s has no VERSION: it is no data directory" : "%s is not there",
                    path);
         return ERR_DATA;
     }
-    int rv = data_dir_open(dir, path, NULL, errmsg);
+    rv = data_dir_open(dir, path, NULL, errmsg);
     if (rv == ERR_BUSY) errmsg_set(errmsg, "%s is in use: stop its node first", path);
     return rv;
 }

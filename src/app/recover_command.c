@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cluster/node.h"
 #include "cluster/scan.h"
@@ -53,12 +54,15 @@ static int open_history(struct recover *recover)
     struct progress progress;
     struct event_store_damage damage;
     data_dir_path(&recover->dir, "history", path, sizeof path);
-    if (access(path, F_OK) != 0) {
+    bool is_there;
+    int rv = file_exists(path, &is_there, &recover->errmsg);
+    if (rv != 0) return rv;
+    if (!is_there) {
         errmsg_set(&recover->errmsg, "%s is missing: there is no history to begin with", path);
         return ERR_DATA;
     }
-    int rv = event_store_open(&recover->store, &(struct event_store_options){.dir = path},
-                              &recover->errmsg);
+    rv = event_store_open(&recover->store, &(struct event_store_options){.dir = path},
+                          &recover->errmsg);
     if (rv != 0) return rv;
     progress_begin(&progress, recover->cli, "checking events");
     rv = event_store_verify(recover->store, progress_tell, &progress, &damage, &recover->errmsg);
@@ -229,7 +233,9 @@ static int take_up(struct recover *recover)
 static int move_raft_aside(struct recover *recover, char aside[PATH_SIZE])
 {
     aside[0] = '\0';
-    if (access(recover->raft_path, F_OK) != 0 && errno == ENOENT) return 0;
+    bool is_there;
+    int rv = file_exists(recover->raft_path, &is_there, &recover->errmsg);
+    if (rv != 0 || !is_there) return rv;
     for (int i = 1; i <= ASIDE_MAX; i++) {
         char name[64];
         snprintf(name, sizeof name, "raft.before-recover-%d", i);
@@ -237,7 +243,7 @@ static int move_raft_aside(struct recover *recover, char aside[PATH_SIZE])
         if (access(aside, F_OK) != 0) break;
     }
     int fd = open(recover->dir.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rv = fd < 0 || rename(recover->raft_path, aside) != 0 || fsync(fd) != 0 ? ERR_IO : 0;
+    rv = fd < 0 || rename(recover->raft_path, aside) != 0 || fsync(fd) != 0 ? ERR_IO : 0;
     if (rv != 0)
         errmsg_set(&recover->errmsg, "cannot move %s aside: %s", recover->raft_path,
                    strerror(errno));

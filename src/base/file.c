@@ -37,6 +37,14 @@ int file_sync_directory(const char *path, struct errmsg *errmsg)
     return rv;
 }
 
+int file_exists(const char *path, bool *is_there, struct errmsg *errmsg)
+{
+    *is_there = access(path, F_OK) == 0;
+    if (*is_there || errno == ENOENT || errno == ENOTDIR) return 0;
+    errmsg_set(errmsg, "cannot look for %s: %s", path, strerror(errno));
+    return ERR_IO;
+}
+
 int file_list(const char *path, file_name_fn on_name, void *owner, struct errmsg *errmsg)
 {
     DIR *listing = opendir(path);

@@ -3,6 +3,8 @@
  * was synced. Any thread.
  */
 #pragma once
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -14,6 +16,9 @@ int file_read(int fd, char *into, size_t size, size_t *len);
 
 /* What was made, renamed and removed in it stays so after a power cut. 0 or ERR_IO. */
 int file_sync_directory(const char *path, struct errmsg *errmsg);
+
+/* Something is there; false also when that cannot be told. 0, or ERR_IO then. */
+int file_exists(const char *path, bool *is_there, struct errmsg *errmsg);
 
 /* 0 to go on. */
 typedef int (*file_name_fn)(void *owner, const char *name);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "store/event_store_inside.h"
 
 enum { PATH_SIZE = 512 };
@@ -28,11 +29,12 @@ int event_store_make(const char *dir, struct errmsg *errmsg)
         return ERR_CONFIG;
     }
     snprintf(path, sizeof path, "%s/data.mdb", dir);
-    if (access(path, F_OK) == 0) return 0;
-    if (errno != ENOENT) return fail(errmsg, errno, "look for the file");
+    bool is_there;
+    int rv = file_exists(path, &is_there, errmsg);
+    if (rv != 0 || is_there) return rv;
     if (unlink(path_new) != 0 && errno != ENOENT)
         return fail(errmsg, errno, "remove what an earlier start has left");
-    int rv = write_heads(path_new);
+    rv = write_heads(path_new);
     if (rv == 0 && rename(path_new, path) != 0) rv = errno;
     return rv == 0 ? 0 : fail(errmsg, rv, "make the file");
 }
