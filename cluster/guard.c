@@ -480,9 +480,9 @@ static struct raft_snapshot *no_snapshot(void)
 static void on_got(struct raft_io_snapshot_get *request, struct raft_snapshot *snapshot, int status)
 {
     struct guard_get get = *(struct guard_get *)request->data;
-    mem_free(request->data);
     bool is_closing = get.guard->raft->legacy.closing;
     if (status != 0 && !is_closing) fatal(get.guard, "the snapshot could not be read", status);
+    mem_free(request->data);
     get.on_got(get.original, status == 0 ? snapshot : no_snapshot(), 0);
 }
 
@@ -606,10 +606,10 @@ struct guard_append {
 static void on_appended(struct raft_io_append *request, int status)
 {
     struct guard_append append = *(struct guard_append *)request->data;
-    mem_free(request->data);
     if (status != 0 && status != RAFT_CANCELED) {
         fatal(append.guard, "the log could not be written", status);
     }
+    mem_free(request->data);
     append.on_appended(append.original, status);
     after_step(append.guard); /* a single voter commits here */
 }

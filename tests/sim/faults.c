@@ -15,39 +15,20 @@ enum {
     LEVEL_MS = 10000
 };
 
-enum fault_kind {
-    FAULT_KILL_ONE,
-    FAULT_KILL_MAJORITY,
-    FAULT_KILL_ALL,
-    FAULT_KILL_AND_BACK, /* at once */
-    FAULT_PAUSE,
-    FAULT_ISOLATE,
-    FAULT_SPLIT,
-    FAULT_ONE_WAY_IN,
-    FAULT_ONE_WAY_OUT,
-    FAULT_EVERYBODY_ALONE,
-    FAULT_LOSS,
-    FAULT_SLOW_LINKS,
-    FAULT_SLOW_DISK,
-    FAULT_STORE_STUCK,
-    FAULT_TRANSFER,
-    FAULT_MEMBER,
-    FAULT_MEMBER_GOES,
-    FAULT_POWER_LOSS, /* of all, while no store keeps up */
-    FAULT_FLICKER,    /* one after another is alone for about as long as an election takes */
-    FAULTS
+static const char *const fault_names[] = {
+#define FAULT_NAME(name, words) words,
+    FAULT_TABLE(FAULT_NAME)
+#undef FAULT_NAME
 };
 
-static const char *const fault_names[] = {
-    "kill one",        "kill a majority", "kill all",   "kill and start", "pause one",
-    "isolate",         "split",           "one way in", "one way out",    "everybody alone",
-    "lose 30 %",       "slow links",      "slow disk",  "store stuck",    "transfer",
-    "one more member", "one member less", "power loss", "flicker"};
+const char *fault_words(enum fault_kind kind)
+{
+    return fault_names[kind];
+}
 
 struct schedule {
     struct world *world;
-    unsigned faults;
-    unsigned victim;
+    unsigned faults, kinds[FAULTS];
 };
 
 /* ---- the whole net ---- */
@@ -93,6 +74,8 @@ static void heal(struct world *world)
         world->nodes[i].disk.disk.latency_ms = world->disk_ms;
         world->nodes[i].store.latency_ms = 30;
         world->nodes[i].store.is_stuck = false;
+        world->nodes[i].disk.disk.fails_writing = world->nodes[i].disk.disk.fails_reading = false;
+        world_fill_disk(world, i, false);
     }
     start_members(world);
 }
@@ -177,10 +160,19 @@ static void flicker(struct world *world)
     }
 }
 
+static void break_disk(struct world *world, unsigned i)
+{
+    struct disk *disk = &world->nodes[i].disk.disk;
+    bool reads = sim_chance(&world->sim, 30);
+    disk->fails_reading = reads;
+    disk->fails_writing = !reads;
+}
+
 static void begin(struct schedule *schedule, enum fault_kind kind)
 {
     struct world *world = schedule->world;
     unsigned count = members(world), victim = choose_victim(world);
+    schedule->kinds[kind]++;
     sim_trace(&world->sim, "---- %s (tea-%u)", fault_names[kind], victim + 1);
     switch (kind) {
     case FAULT_KILL_ONE: world_kill(world, victim); break;
@@ -206,6 +198,8 @@ static void begin(struct schedule *schedule, enum fault_kind kind)
     case FAULT_LOSS: set_links(world, 2, 8, 30); break;
     case FAULT_SLOW_LINKS: set_links(world, 20, 400, 0); break;
     case FAULT_SLOW_DISK: world->nodes[victim].disk.disk.latency_ms = 2500; break;
+    case FAULT_DISK_ERROR: break_disk(world, victim); break;
+    case FAULT_DISK_FULL: world_fill_disk(world, victim, true); break;
     case FAULT_STORE_STUCK: world->nodes[victim].store.is_stuck = true; break;
     case FAULT_TRANSFER: world_transfer(world, any_member(world)); break;
     case FAULT_MEMBER: grow(world); break;
@@ -333,6 +327,8 @@ static void take_numbers(const struct world *world, struct run_result *result)
     result->known = world->known;
     result->repeated = world->repeated;
     result->changed = world->changed;
+    result->ended = world->ended;
+    result->kept = world->net.kept;
     result->level_ms = world->level_ms;
     result->lost = world->net.lost;
 }
@@ -358,6 +354,8 @@ static void begin_world(struct world *world, const struct run_options *options)
     world->disk_ms = disks[sim_draw(&chance, 9)];
     world->net.reorders = sim_chance(&chance, 20);
     world->lookup_ms = sim_chance(&chance, 30) ? 1500 : 5;
+    world->is_blind = sim_chance(&chance, 30) && !is_of_ids;
+    world->net.keeps = sim_chance(&chance, 50);
 }
 
 void run_seed(const struct run_options *options, struct run_result *result)
@@ -381,6 +379,7 @@ void run_seed(const struct run_options *options, struct run_result *result)
     judge(world, finish(world), result);
     take_numbers(world, result);
     result->faults = schedule.faults;
+    memcpy(result->kinds, schedule.kinds, sizeof result->kinds);
     world_close(world);
     crowd_free(crowd);
     mem_free(world);

@@ -22,7 +22,7 @@ cmake --build build/release -j "$(nproc)" --target soak test_scenarios >/dev/nul
 mutations=$(
     cat <<'END'
 apply decides what was searched too little for@found@src/chat/chat.c@s/return command->unseen_up_to >= chat->window.first - 1;/return command != NULL \&\& chat != NULL;/
-apply looks for no duplicates@masked@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/
+apply looks for no duplicates@found@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/
 execute looks for no duplicates@masked@src/chat/chat.c@s/if \(known != NULL\) return known->content/if (known != NULL \&\& now_ms == 0) return known->content/
 neither apply nor execute looks for duplicates@found@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/; s/if \(known != NULL\) return known->content/if (known != NULL \&\& now_ms == 0) return known->content/
 apply does not look, and a new leader judges too early@found@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/@cluster/guard.c@s/guard->ready_term == raft->current_term && //

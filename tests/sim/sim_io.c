@@ -158,6 +158,28 @@ static void op_free(struct disk_op *op)
     mem_free(op);
 }
 
+/* Tells it as raft_uv would, and does not expect to come back. The operation is still queued: what of it
+ * has reached the disk is decided as for one that the end of the node comes before. */
+static void fail_op(struct disk_op *op)
+{
+    struct sim_io *sim_io = op->sim_io;
+    sim_io->is_failing = true;
+    if (setjmp(sim_io->ending) == 0) {
+        bool is_traced = op->kind == OP_TRUNCATE;
+        if (op->kind == OP_APPEND && sim_chance(sim_io->host->sim, 50)) is_traced = true;
+        if (is_traced) {
+            sim_io->on_trace(sim_io, op->kind == OP_APPEND ? "retry failed write (write failed: -5)"
+                                                           : "truncate segment open-1: -5");
+        } else {
+            tell_done(op, RAFT_IOERR);
+        }
+        fprintf(stderr, "simulation: a node goes on when its disk has failed\n");
+        abort();
+    }
+    sim_io->is_failing = false;
+    sim_io->on_ended(sim_io);
+}
+
 /* One write at a time: what is appended meanwhile is the next one, all of it together. */
 struct disk_work {
     struct host_event event;
@@ -175,6 +197,11 @@ static void on_worked(struct host_event *event, bool is_dropped)
     mem_free(work);
     for (unsigned i = 0; i < count && sim_io->ops != NULL; i++) {
         struct disk_op *op = sim_io->ops;
+        if (sim_io->disk.fails_writing) {
+            sim_io->disk.fails_writing = false;
+            fail_op(op);
+            return;
+        }
         DL_DELETE(sim_io->ops, op);
         do_op(op);
         tell_done(op, 0);
@@ -223,6 +250,11 @@ static void on_read(struct host_event *event, bool is_dropped)
     struct sim_io *sim_io = reading->sim_io;
     mem_free(reading);
     if (is_dropped) return; /* the operation was called off */
+    if (sim_io->disk.fails_reading) {
+        sim_io->disk.fails_reading = false;
+        fail_op(op);
+        return;
+    }
     DL_DELETE(sim_io->reads, op);
     tell_done(op, 0);
     op_free(op);
@@ -290,10 +322,55 @@ void sim_io_free(struct sim_io *sim_io)
     mem_free(sim_io->disk.entries);
 }
 
+/* ---- messages ---- */
+
+struct kept_message {
+    struct kept_message *next, *prev;
+    struct raft_io_send *request;
+    struct raft_message message;
+};
+
+static void let_go(struct sim_io *sim_io, struct kept_message *kept, int status)
+{
+    struct raft_io_send *request = kept->request;
+    DL_DELETE(sim_io->kept, kept);
+    net_free_message(&kept->message);
+    mem_free(kept);
+    request->cb(request, status);
+}
+
+/* What waits for a connection that is there now is sent. Of what waits for the others the latest stay. */
+static void flush_kept(struct sim_io *sim_io)
+{
+    struct kept_message *kept, *next;
+    DL_FOREACH_SAFE(sim_io->kept, kept, next) {
+        const struct kept_message *later;
+        unsigned behind = 0;
+        if (net_connects(sim_io, kept->message.server_id)) {
+            net_send(sim_io, &kept->message);
+            sim_io->net->kept++;
+            let_go(sim_io, kept, 0);
+            continue;
+        }
+        DL_FOREACH(next, later)
+            behind += later->message.server_id == kept->message.server_id;
+        if (behind >= NET_KEPT_MAX) let_go(sim_io, kept, RAFT_NOCONNECTION);
+    }
+}
+
 static int do_send(struct raft_io *io, struct raft_io_send *request,
                    const struct raft_message *message, raft_io_send_cb done)
 {
-    net_send(sim_io_of(io), message);
+    struct sim_io *sim_io = sim_io_of(io);
+    if (sim_io->net->keeps && !net_connects(sim_io, message->server_id)) {
+        struct kept_message *kept = mem_new(sizeof *kept);
+        net_copy_message(&kept->message, message);
+        kept->request = request;
+        request->cb = done;
+        DL_APPEND(sim_io->kept, kept);
+        return 0;
+    }
+    net_send(sim_io, message);
     done(request, 0);
     return 0;
 }
@@ -314,6 +391,7 @@ static void on_tick(struct host_event *event, bool is_dropped)
         return;
     }
     host_later(sim_io->host, sim_io->tick_ms, &tick->event);
+    flush_kept(sim_io);
     sim_io->on_tick(sim_io->io);
 }
 
@@ -514,6 +592,8 @@ static void do_close(struct raft_io *io, raft_io_close_cb on_closed)
     sim_io->on_recv = NULL;
     call_off(&sim_io->ops);
     call_off(&sim_io->reads);
+    while (sim_io->kept != NULL)
+        let_go(sim_io, sim_io->kept, RAFT_CANCELED);
     on_closed(io);
 }
 
@@ -522,7 +602,7 @@ void sim_io_open(struct sim_io *sim_io, struct raft_io *io, struct host *host, s
     sim_io->io = io;
     sim_io->host = host;
     sim_io->net = net;
-    sim_io->is_working = false;
+    sim_io->is_working = sim_io->is_failing = false;
     *io = (struct raft_io){.version = 2,
                            .capacity = 60000,
                            .impl = sim_io,

@@ -7,14 +7,18 @@
  *              raft was told is stored is on the disk. A kill leaves any prefix of what was on its way.
  *   messages   in order on each link (unless the net reorders), with a latency and a jitter. A link may
  *              be cut or lossy in one direction; a message is lost when its link is cut at its start or
- *              its end, or its receiver ends meanwhile.
+ *              its end, or its receiver ends meanwhile. As raft_uv does, a node may keep its last few
+ *              messages to one that it has no connection to, and send them when it has one again.
+ *   errors     a write or a read may fail: then the node has to end itself.
  */
 #pragma once
+#include <setjmp.h>
+
 #include <raft.h>
 
 #include "host.h"
 
-enum { SIM_HOSTS = 8 };
+enum { SIM_HOSTS = 8, NET_KEPT_MAX = 3 /* messages for one that is away, as raft_uv */ };
 
 struct net_link {
     bool is_cut;
@@ -28,8 +32,8 @@ struct net {
     struct sim_io *ios[SIM_HOSTS];
     unsigned count;
     struct net_link links[SIM_HOSTS][SIM_HOSTS]; /* from, to */
-    bool reorders;
-    uint64_t sent, lost;
+    bool reorders, keeps;
+    uint64_t sent, lost, kept; /* kept: and sent later */
 };
 
 struct disk_entry {
@@ -56,6 +60,7 @@ struct disk {
     raft_index first; /* of entries[0] */
     struct disk_snapshot snapshot;
     unsigned latency_ms;
+    bool fails_writing, fails_reading; /* with the next operation of the kind */
     /* Mistakes, for tests of the tests. */
     unsigned flush_ms;  /* not 0: says that it is stored so long before it is */
     raft_index flushed; /* then: up to there it really is */
@@ -63,6 +68,7 @@ struct disk {
 };
 
 struct disk_op;
+struct kept_message;
 
 struct sim_io {
     struct raft_io *io;
@@ -78,6 +84,13 @@ struct sim_io {
     unsigned tick_ms;
     raft_io_tick_cb on_tick;
     raft_io_recv_cb on_recv;
+    struct kept_message *kept;
+    /* An operation has failed, which raft_uv tells in a trace or with the operation's status. Whoever hears
+     * of it ends the node: by a jump to `ending`, and on_ended follows. */
+    bool is_failing;
+    jmp_buf ending;
+    void (*on_trace)(struct sim_io *sim_io, const char *message);
+    void (*on_ended)(struct sim_io *sim_io);
 };
 
 void net_init(struct net *net, struct sim *sim);
@@ -86,8 +99,12 @@ void net_add(struct net *net, struct sim_io *io);
 bool net_takes(struct net *net, unsigned from, unsigned to, uint64_t *in_ms);
 bool net_delivers(const struct net *net, unsigned from, unsigned to);
 
+bool net_connects(const struct sim_io *sim_io, raft_id to);
+
 /* One message of raft's; it may be lost. */
 void net_send(struct sim_io *sim_io, const struct raft_message *message);
+void net_copy_message(struct raft_message *to, const struct raft_message *from);
+void net_free_message(struct raft_message *message);
 
 /* Copies in raft's memory: bytes; a configuration; entries, with all their bytes in one batch. */
 void *sim_raft_copy(const void *at, size_t len);

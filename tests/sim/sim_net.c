@@ -89,7 +89,7 @@ bool net_delivers(const struct net *net, unsigned from, unsigned to)
     return !net->links[from][to].is_cut;
 }
 
-static void free_message(struct raft_message *message)
+void net_free_message(struct raft_message *message)
 {
     if (message->type == RAFT_APPEND_ENTRIES && message->append_entries.n_entries > 0) {
         raft_free(message->append_entries.entries[0].batch);
@@ -101,7 +101,7 @@ static void free_message(struct raft_message *message)
     }
 }
 
-static void copy_message(struct raft_message *to, const struct raft_message *from)
+void net_copy_message(struct raft_message *to, const struct raft_message *from)
 {
     *to = *from;
     if (from->type == RAFT_APPEND_ENTRIES) {
@@ -131,13 +131,25 @@ static void on_message(struct host_event *event, bool is_dropped)
     unsigned to = event->host->index;
     struct sim_io *sim_io = net->ios[to];
     if (is_dropped || sim_io->on_recv == NULL || !net_delivers(net, message->from, to)) {
-        free_message(&message->message);
+        net_free_message(&message->message);
     } else {
         message->message.server_id = net->ios[message->from]->id;
         message->message.server_address = net->ios[message->from]->address;
         sim_io->on_recv(sim_io->io, &message->message);
     }
     mem_free(message);
+}
+
+bool net_connects(const struct sim_io *sim_io, raft_id id)
+{
+    const struct net *net = sim_io->net;
+    unsigned from = sim_io->host->index;
+    for (unsigned to = 0; to < net->count; to++) {
+        if (net->ios[to]->id != id) continue;
+        bool is_cut = net->links[from][to].is_cut || net->links[to][from].is_cut;
+        return net->ios[to]->host->is_up && !is_cut;
+    }
+    return true; /* to nobody: lost */
 }
 
 void net_send(struct sim_io *sim_io, const struct raft_message *message)
@@ -152,7 +164,7 @@ void net_send(struct sim_io *sim_io, const struct raft_message *message)
         copy->net = net;
         copy->from = from;
         copy->event.on_due = on_message;
-        copy_message(&copy->message, message);
+        net_copy_message(&copy->message, message);
         host_later(net->ios[to]->host, in_ms, &copy->event);
         break;
     }

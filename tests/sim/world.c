@@ -146,6 +146,14 @@ void world_resume(struct world *world, unsigned i)
     host_resume(&node->host);
 }
 
+void world_fill_disk(struct world *world, unsigned i, bool is_full)
+{
+    struct world_node *node = &world->nodes[i];
+    node->is_full = is_full;
+    if (node->host.is_up && node->guard.is_disk_full != is_full)
+        guard_disk_full(&node->guard, is_full);
+}
+
 void world_cut(struct world *world, unsigned from, unsigned to, bool is_cut)
 {
     world->net.links[from][to].is_cut = is_cut;

@@ -82,7 +82,7 @@ struct world_node {
     struct sim_io disk;
     struct store store;
     char address[16];
-    bool is_member, has_joined;
+    bool is_member, has_joined, is_full; /* full: its disk */
 
     /* In RAM, made again at each start. */
     struct raft_io io;
@@ -105,7 +105,7 @@ struct world_node {
     struct taken *answered, **answered_last;
     uint64_t beat_ms, heard_ms[SIM_HOSTS]; /* when each of the others was heard last, */
     uint64_t heard_number[SIM_HOSTS];      /* and what it told */
-    bool heard_gap[SIM_HOSTS];
+    bool heard_unfit[SIM_HOSTS];
 };
 
 struct member_change {         /* raft may call back for one that it refused */
@@ -127,6 +127,7 @@ struct world {
     unsigned keep_log;  /* entries between two snapshots, and behind one */
     unsigned disk_ms;   /* of a write, when nothing makes it slow */
     unsigned lookup_ms; /* between the look into the store and what follows from it */
+    bool is_blind;      /* leaders do not look for ids before an append: applying does */
     struct member_change changes[WORLD_CHANGES];
     unsigned changes_count;
     bool is_fatal;
@@ -134,7 +135,8 @@ struct world {
     bool jumps; /* to on_fatal when a node ends itself; else the process ends */
     jmp_buf on_fatal;
     uint64_t level_ms; /* from the last heal until all were level */
-    uint64_t elections, kills, gaps, snapshots, backfilled, retries, known, repeated, changed;
+    uint64_t elections, kills, ended, gaps, snapshots, backfilled, retries, known, repeated,
+        changed;
 };
 
 struct world_options {
@@ -156,6 +158,8 @@ void world_kill(struct world *world, unsigned i);
 void world_start(struct world *world, unsigned i);
 void world_pause(struct world *world, unsigned i);
 void world_resume(struct world *world, unsigned i);
+/* What cluster/node_gap.c does when there is no room, or there is again. */
+void world_fill_disk(struct world *world, unsigned i, bool is_full);
 /* The store goes on, if it was stuck. */
 void store_wake(struct world_node *node);
 void world_cut(struct world *world, unsigned from, unsigned to, bool is_cut);

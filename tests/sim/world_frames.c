@@ -173,7 +173,7 @@ static void beat(struct world_node *node)
 {
     char body[9];
     little_store(body, node->chat.number, 8);
-    body[8] = node->guard.has_gap ? 1 : 0;
+    body[8] = guard_is_unfit(&node->guard) ? 1 : 0;
     for (unsigned i = 0; i < node->world->count; i++)
         frame_send(node, i, FRAME_BEAT, 0, slice_make(body, sizeof body));
 }
@@ -182,7 +182,7 @@ static void hear_beat(struct world_node *node, const struct frame *frame)
 {
     node->heard_ms[frame->from] = node->world->sim.now_ms;
     node->heard_number[frame->from] = little_load(frame->body->bytes, 8);
-    node->heard_gap[frame->from] = frame->body->bytes[8] != 0;
+    node->heard_unfit[frame->from] = frame->body->bytes[8] != 0;
 }
 
 static bool is_heard(const struct world_node *node, unsigned i)
@@ -204,7 +204,7 @@ static void backfill(struct world_node *node)
     backfill_tick(node->backfill, peers, count, node->world->sim.now_ms);
 }
 
-/* ---- leading with a gap ---- */
+/* ---- leading, unfit ---- */
 
 static void on_transferred(struct raft_transfer *transfer)
 {
@@ -213,9 +213,9 @@ static void on_transferred(struct raft_transfer *transfer)
 
 static void hand_over(struct world_node *node)
 {
-    if (!node->is_leading || !node->guard.has_gap || node->raft.transfer != NULL) return;
+    if (!node->is_leading || !guard_is_unfit(&node->guard) || node->raft.transfer != NULL) return;
     for (unsigned i = 0; i < node->world->count; i++) {
-        if (i == node->host.index || !is_heard(node, i) || node->heard_gap[i]) continue;
+        if (i == node->host.index || !is_heard(node, i) || node->heard_unfit[i]) continue;
         struct raft_transfer *transfer = mem_new(sizeof *transfer);
         int rv =
             raft_transfer(&node->raft, transfer, node->world->nodes[i].disk.id, on_transferred);

@@ -19,8 +19,31 @@ static void on_guard_fatal(void *owner, const char *what, int status)
 {
     struct world_node *node = owner;
     char words[160];
+    if (node->disk.is_failing) {
+        sim_trace(&node->world->sim, "%s ends: %s", node->address, what);
+        longjmp(node->disk.ending, 1);
+    }
     snprintf(words, sizeof words, "%s (%s)", what, raft_strerror(status));
     world_fatal(node->world, node, words);
+}
+
+/* What raft_uv tells of its disk comes this way. */
+static void on_disk_trace(struct sim_io *disk, const char *message)
+{
+    struct world_node *node =
+        (struct world_node *)((char *)disk - offsetof(struct world_node, disk));
+    struct raft_tracer *tracer = &node->guard.tracer;
+    const struct raft_tracer_info told = {.version = 1, .diagnostic = {.message = message}};
+    tracer->emit(tracer, RAFT_TRACER_DIAGNOSTIC, &told);
+}
+
+static void on_disk_ended(struct sim_io *disk)
+{
+    struct world_node *node =
+        (struct world_node *)((char *)disk - offsetof(struct world_node, disk));
+    node->world->ended++;
+    node_shut(node);
+    crowd_node_gone(node->world->crowd, node);
 }
 
 static void stop_leading(struct world_node *node)
@@ -239,6 +262,23 @@ static void fire_completed(struct raft *raft)
     }
 }
 
+/* A leader that looks for no id before an append puts many a command into the log again: then applying alone
+ * has to find it. With the look, that never happens. */
+static void pump(struct world_node *node)
+{
+    struct window kept = node->chat.window, none;
+    uint64_t now_ms = node->world->sim.now_ms;
+    bool is_blind = node->world->is_blind;
+    if (is_blind) {
+        window_init(&none, 1);
+        node->chat.window = none;
+    }
+    propose_pump(node->propose, now_ms, (int64_t)(1000000 + now_ms));
+    if (!is_blind) return;
+    window_close(&node->chat.window);
+    node->chat.window = kept;
+}
+
 static void settle(struct world_node *node)
 {
     struct world *world = node->world;
@@ -248,9 +288,7 @@ static void settle(struct world_node *node)
     forward_flush(node->forward, has_leader, now_ms);
     machine_drain(&node->machine);
     if (!node->is_leading) return;
-    if (guard_ready(&node->guard) || world->mistake == NOT_READY) {
-        propose_pump(node->propose, now_ms, (int64_t)(1000000 + now_ms));
-    }
+    if (guard_ready(&node->guard) || world->mistake == NOT_READY) pump(node);
     guard_tell_commit(&node->guard);
     if (world->mistake == OLD_TERM_COMMIT) mistake_commit_old_terms(node);
 }
@@ -349,6 +387,8 @@ void node_open(struct world_node *node, bool must_bootstrap)
     make_parts(node);
     memset(raft, 0, sizeof *raft);
     sim_io_open(&node->disk, &node->io, &node->host, &world->net);
+    node->disk.on_trace = on_disk_trace;
+    node->disk.on_ended = on_disk_ended;
     raft_init(raft, &node->io, &node->machine.fsm, node->host.index + 1, node->address);
     raft->tracer = NULL;
     raft_set_election_timeout(raft, WORLD_ELECTION_MS);
@@ -366,6 +406,7 @@ void node_open(struct world_node *node, bool must_bootstrap)
                                           .on_change = on_guard_change,
                                           .on_snapshot = on_snapshot});
     guard_durable(&node->guard, node->store.number);
+    guard_disk_full(&node->guard, node->is_full);
     mistake_plant(node);
     if (must_bootstrap) bootstrap(node);
     int rv = raft_start(raft);
