@@ -437,6 +437,26 @@ static void the_trace_of_a_failed_write_ends_the_process(void **state)
     rig_close(&rig);
 }
 
+/* The library swallows errors of its own: then what is committed is not applied, and the node looks alive. */
+static void a_node_that_stands_still_ends_itself(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, &(struct rig_options){.count = 3});
+    rig.survives_fatal = true;
+    assert_true(elect(&rig, 0));
+    assert_int_equal(rig_propose(&rig, 0, 1), 0);
+    rig_run(&rig, 12000); /* nothing to apply is no matter */
+    assert_int_equal(rig.fatals, 0);
+    rig_cut(&rig, 2);
+    rig_raft(&rig, 2)->commit_index++;
+    rig_run(&rig, 9000);
+    assert_int_equal(rig.fatals, 0);
+    rig_run(&rig, 2000);
+    assert_true(rig.fatals > 0);
+    rig_close(&rig);
+}
+
 /* What the network calls: the guard's own function, seen on its way down. */
 static raft_io_recv_cb network_calls;
 static int (*start_below)(struct raft_io *, unsigned, raft_io_tick_cb, raft_io_recv_cb);
@@ -1038,6 +1058,7 @@ int main(void)
         cmocka_unit_test(a_node_that_closes_sends_nothing),
         PROMISE("P12", a_failed_write_ends_the_process),
         PROMISE("P12", the_trace_of_a_failed_write_ends_the_process),
+        PROMISE("P12", a_node_that_stands_still_ends_itself),
         PROMISE("P12", a_leader_that_contradicts_a_committed_entry_ends_the_process),
         cmocka_unit_test(without_the_guard_a_message_from_below_the_log_crashes),
         cmocka_unit_test(of_a_message_from_below_the_log_the_rest_is_taken),

@@ -373,6 +373,121 @@ static void a_retry_older_than_the_window_is_searched_again(void **state)
     assert_true(report.counts[CHECKER_DUPLICATE] > 0);
 }
 
+/* ---- one sender, and two ---- */
+
+/* Sends again, at one node after the other, until it is acknowledged, and only then goes on. */
+static void say(struct scene *scene, unsigned who, unsigned n, unsigned node)
+{
+    struct world *world = scene->world;
+    for (unsigned tries = 0; tries < 30; tries++, node = (node + 1) % world->count) {
+        crowd_send(scene->crowd, who, n, node);
+        for (unsigned ms = 0; ms < 700; ms++) {
+            world_run(world, 1);
+            if (crowd_number(scene->crowd, who, n) > 0) return;
+        }
+    }
+    fail_msg("message %u of %u is never acknowledged", n, who);
+}
+
+/* The leader ends at some moment of the third message, and comes back; what was sent before it comes once more
+ * when others stand behind it. */
+static struct checker_report one_sender(enum mistake mistake, unsigned wait_ms)
+{
+    struct scene scene;
+    begin(&scene, mistake, 3, WINDOW_EVENTS, MANY);
+    say(&scene, 1, 1, scene.b);
+    say(&scene, 1, 2, scene.b);
+    crowd_send(scene.crowd, 1, 3, scene.b);
+    world_run(scene.world, wait_ms);
+    world_kill(scene.world, scene.a);
+    say(&scene, 1, 3, scene.c);
+    world_start(scene.world, scene.a);
+    for (unsigned n = 4; n <= 7; n++) {
+        say(&scene, 1, n, n % 3);
+        crowd_send(scene.crowd, 1, n - 2, (n + 1) % 3); /* late */
+    }
+    return finish(&scene);
+}
+
+static void messages_of_one_sender_stay_in_order_across_a_failover(void **state)
+{
+    (void)state;
+    for (unsigned wait_ms = 0; wait_ms < 60; wait_ms += 3) {
+        struct checker_report report = one_sender(NO_MISTAKE, wait_ms);
+        assert_string_equal(checker_name(report.first), "none");
+        assert_int_equal(report.length, 7);
+    }
+    /* A second copy behind what was sent after the first one. */
+    struct checker_report report = one_sender(DEDUP_IN_LEADER, 6);
+    assert_true(report.counts[CHECKER_SENDER_ORDER] + report.counts[CHECKER_DUPLICATE] > 0);
+}
+
+/* What is acknowledged at one node stands before whatever is sent after it at any other: also at a leader that
+ * was asleep, or is cut off, and does not know that it leads no more. */
+static struct checker_report two_senders(enum mistake mistake, bool is_asleep, unsigned wait_ms)
+{
+    struct scene scene;
+    begin(&scene, mistake, 3, WINDOW_EVENTS, MANY);
+    struct world *world = scene.world;
+    write_some(&scene, scene.b, 3, 2);
+    if (is_asleep) world_pause(world, scene.a);
+    if (!is_asleep) cut(&scene, scene.a, true);
+    crowd_send(scene.crowd, 1, 1, scene.a);
+    unsigned second = run_until_leads(&scene, scene.a);
+    say(&scene, 2, 1, second);
+    say(&scene, 2, 2, second);
+    crowd_send(scene.crowd, 4, 1, scene.a); /* first sent when those are acknowledged */
+    if (is_asleep) world_resume(world, scene.a);
+    world_run(world, wait_ms);
+    cut(&scene, scene.a, false);
+    say(&scene, 4, 1, scene.a);
+    say(&scene, 2, 3, second);
+    say(&scene, 1, 1, scene.b);
+    return finish(&scene);
+}
+
+static void what_was_acknowledged_stands_before_what_is_sent_after_it(void **state)
+{
+    (void)state;
+    for (unsigned wait_ms = 0; wait_ms < 40; wait_ms += 2) {
+        struct checker_report report = two_senders(NO_MISTAKE, wait_ms % 4 == 0, wait_ms);
+        assert_string_equal(checker_name(report.first), "none");
+        assert_int_equal(report.length, 7);
+    }
+    struct checker_report report = two_senders(ACK_BEFORE_COMMIT, false, 0);
+    assert_true(report.counts[CHECKER_REALTIME_ORDER] > 0);
+}
+
+/* ---- what pages show ---- */
+
+/* A leader that is cut off has messages in its log that nobody else gets; its own pages must not show them, for
+ * others stand in their place later. */
+static struct checker_report cut_off_leader(enum mistake mistake, uint64_t *events)
+{
+    struct scene scene;
+    begin(&scene, mistake, 3, WINDOW_EVENTS, MANY);
+    write_some(&scene, scene.a, 1, 2);
+    cut(&scene, scene.a, true);
+    for (unsigned who = 10; who < 14; who++)
+        crowd_send(scene.crowd, who, 1, scene.a);
+    unsigned second = run_until_leads(&scene, scene.a);
+    *events = scene.world->nodes[scene.a].chat.number;
+    write_some(&scene, second, 2, 4);
+    return finish(&scene);
+}
+
+static void a_page_never_shows_what_is_not_committed(void **state)
+{
+    uint64_t events;
+    (void)state;
+    struct checker_report report = cut_off_leader(NO_MISTAKE, &events);
+    assert_string_equal(checker_name(report.first), "none");
+    assert_int_equal(events, 2);
+    assert_true(report.views > 0);
+    report = cut_off_leader(SHOWN_AT_APPEND, &events);
+    assert_true(report.counts[CHECKER_VIEW_PHANTOM] + report.counts[CHECKER_VIEW_MISMATCH] > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +498,9 @@ int main(void)
         cmocka_unit_test(a_snapshot_has_the_members_of_its_index),
         PROMISE("P3", a_command_is_executed_once_across_a_failover),
         PROMISE("P3", one_id_that_reaches_two_leaders_is_executed_once),
+        PROMISE("P4", messages_of_one_sender_stay_in_order_across_a_failover),
+        PROMISE("P5", what_was_acknowledged_stands_before_what_is_sent_after_it),
+        PROMISE("P7", a_page_never_shows_what_is_not_committed),
         PROMISE("P3 P11", a_retry_older_than_the_window_is_searched_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

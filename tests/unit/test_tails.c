@@ -1,12 +1,20 @@
-/* What is kept because it is not on disk yet: it grows with a flood, and goes with it. */
+/* What is kept because it is not on disk yet: it grows with a flood, and goes with it. And a tail that is read
+ * from the store while events come has each of them once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "app/tails.h"
+#include "base/mem.h"
+#include "chat/chat.h"
+#include "promise.h"
 
 enum { FLOOD = 10000 };
 
@@ -85,12 +93,168 @@ static void after_a_flood_it_goes_on_as_before_it(void **state)
     }
 }
 
+/* ---- a tail from the store, and what is not in it yet ---- */
+
+enum { STORED = 40, LATER = 25 };
+
+struct reading {
+    struct chat chat;
+    struct event_store *store;
+    struct room_mail *tail;
+    char dir[64];
+};
+
+static void on_read_tail(void *owner, int thread_number, struct room_mail *tail)
+{
+    struct reading *reading = owner;
+    assert_int_equal(thread_number, 3);
+    assert_null(reading->tail);
+    reading->tail = tail;
+}
+
+/* The next event of the history: every third one is in another room. */
+static struct shared *next_event(struct reading *reading, struct message_sent *event)
+{
+    struct chat *chat = &reading->chat;
+    struct send_message command = {.room = chat->number % 3 == 2 ? slice_of("kitchen")
+                                                                 : slice_of("lobby"),
+                                   .sender = slice_of("Maja"),
+                                   .text = slice_of("tea"),
+                                   .unseen_up_to = chat->number,
+                                   .at_ms = 1};
+    memcpy(command.id.bytes, &chat->number, sizeof chat->number);
+    assert_int_equal(chat_apply(chat, &command, chat->index + 1, event), CHAT_APPLIED);
+    return event_encode(event);
+}
+
+static void store_events(struct reading *reading, size_t count)
+{
+    struct message_sent event;
+    struct shared *events[STORED + LATER];
+    struct errmsg errmsg = {.text = ""};
+    for (size_t i = 0; i < count; i++)
+        events[i] = next_event(reading, &event);
+    struct event_append append = {
+        .events = events, .events_count = count, .index = reading->chat.index};
+    if (event_store_append(reading->store, &append, &errmsg) != 0) fail_msg("%s", errmsg.text);
+    shared_unref_all(events, count);
+}
+
+static uint32_t add_event(struct reading *reading)
+{
+    struct message_sent event;
+    struct shared *bytes = next_event(reading, &event);
+    uint32_t threads = tails_add(tails, &event, bytes);
+    shared_unref(bytes);
+    return threads;
+}
+
+static int begin_reading(void **state)
+{
+    static struct reading reading;
+    struct errmsg errmsg;
+    const struct chat_limits limits = {.text_code_points_max = CHAT_TEXT_CODE_POINTS_MAX};
+    reading = (struct reading){.dir = "/tmp/livetea-test-tails-XXXXXX"};
+    if (mkdtemp(reading.dir) == NULL) return -1;
+    struct event_store_options options = {.dir = reading.dir};
+    if (event_store_open(&reading.store, &options, &errmsg) != 0) return -1;
+    chat_init(&reading.chat, &limits);
+    store_events(&reading, STORED);
+    uv_loop_init(&loop);
+    tails = tails_new(&loop, reading.store, STORED, on_read_tail, &reading);
+    *state = &reading;
+    return 0;
+}
+
+static int end_reading(void **state)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb", ""};
+    struct reading *reading = *state;
+    char path[96];
+    if (reading->tail != NULL) {
+        shared_unref_all(reading->tail->messages, reading->tail->count);
+        mem_free(reading->tail);
+    }
+    tails_free(tails);
+    event_store_close(reading->store);
+    chat_close(&reading->chat);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", reading->dir, files[i]);
+        if (remove(path) != 0) return -1;
+    }
+    return uv_loop_close(&loop);
+}
+
+/* All of the room, once, in order, up to this seq. */
+static void assert_whole(const struct room_mail *tail, uint64_t last_seq)
+{
+    assert_int_equal(tail->status, 0);
+    assert_int_equal(tail->next_seq, last_seq + 1);
+    assert_int_equal(tail->count, last_seq);
+    for (size_t i = 0; i < tail->count; i++) {
+        struct message_sent event;
+        assert_int_equal(event_decode(&event, shared_slice(tail->messages[i]), NULL), 0);
+        assert_int_equal(event.seq, i + 1);
+        assert_true(slice_equal(event.room, slice_of("lobby")));
+    }
+}
+
+/* The read begins, and events come before it is done: some are on disk by then and are told to be, but it does not
+ * have to have seen them. */
+static void a_tail_that_is_read_while_events_come_has_each_once(void **state)
+{
+    struct reading *reading = *state;
+    tails_open(tails, slice_of("lobby"), 3);
+    for (size_t i = 0; i < LATER; i++)
+        assert_int_equal(add_event(reading), 0); /* nobody has the tail yet */
+    tails_durable(tails, STORED + LATER / 2);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_non_null(reading->tail);
+    uint64_t seq = chat_find_room(&reading->chat, slice_of("lobby"))->seq;
+    assert_whole(reading->tail, seq);
+    assert_true(tails_kept_bytes(tails) > 0);
+
+    /* From now on each goes there, beginning behind the tail's last. */
+    unsigned told = 0;
+    for (size_t i = 0; i < 3; i++)
+        told += add_event(reading) == 1u << 3;
+    assert_int_equal(told, 2);
+    assert_int_equal(chat_find_room(&reading->chat, slice_of("lobby"))->seq, seq + 2);
+    tails_durable(tails, reading->chat.number);
+    assert_int_equal(tails_kept_bytes(tails), 0);
+}
+
+/* The store may have got further than the domain thread was told. */
+static void a_tail_has_nothing_twice_that_is_durable_and_kept(void **state)
+{
+    struct reading *reading = *state;
+    struct shared *events[LATER];
+    struct message_sent event;
+    struct errmsg errmsg = {.text = ""};
+    for (size_t i = 0; i < LATER; i++) {
+        events[i] = next_event(reading, &event);
+        tails_add(tails, &event, events[i]);
+    }
+    struct event_append append = {
+        .events = events, .events_count = LATER, .index = reading->chat.index};
+    assert_int_equal(event_store_append(reading->store, &append, &errmsg), 0);
+    shared_unref_all(events, LATER);
+    tails_open(tails, slice_of("lobby"), 3);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_non_null(reading->tail);
+    assert_whole(reading->tail, chat_find_room(&reading->chat, slice_of("lobby"))->seq);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(what_is_kept_goes_when_it_is_durable),
         TEST(after_a_flood_it_goes_on_as_before_it),
+        PROMISE_WITH("P8", a_tail_that_is_read_while_events_come_has_each_once, begin_reading,
+                     end_reading),
+        PROMISE_WITH("P8", a_tail_has_nothing_twice_that_is_durable_and_kept, begin_reading,
+                     end_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
