@@ -360,16 +360,12 @@ void rooms_tail_came(struct rooms *rooms, struct room_mail *mail)
     if (room->waiters != NULL) room->idle_since_ms = 0;
 }
 
-static void take_event(struct rooms *rooms, struct shared *bytes, uint64_t applied_ns)
+static void add_to_room(struct rooms *rooms, struct shared *bytes, const struct message_sent *event,
+                        uint64_t applied_ns)
 {
-    struct message_sent event;
-    int rv = event_decode(&event, shared_slice(bytes), NULL);
-    assert(rv == 0);
-    viewers_applied(web_thread_viewers(rooms->thread), &event.id, event.number);
-
-    struct room *room = find_room(rooms, event.room);
+    struct room *room = find_room(rooms, event->room);
     if (room == NULL || !room->is_ready) return; /* the tail that is on its way has it */
-    if (!room_tail_add(&room->tail, bytes, &event)) return;
+    if (!room_tail_add(&room->tail, bytes, event)) return;
 
     room->applied_ns = applied_ns;
     room->fresh_count++;
@@ -381,8 +377,13 @@ static void take_event(struct rooms *rooms, struct shared *bytes, uint64_t appli
 
 void rooms_events_came(struct rooms *rooms, struct events_mail *mail)
 {
-    for (size_t i = 0; i < mail->count; i++)
-        take_event(rooms, mail->events[i], mail->applied_ns);
+    for (size_t i = 0; i < mail->count; i++) {
+        struct message_sent event;
+        int rv = event_decode(&event, shared_slice(mail->events[i]), NULL);
+        assert(rv == 0);
+        add_to_room(rooms, mail->events[i], &event, mail->applied_ns);
+        viewers_applied(web_thread_viewers(rooms->thread), &event.id, event.number);
+    }
 }
 
 void rooms_flush(struct rooms *rooms)

@@ -372,10 +372,16 @@ void viewers_applied(struct viewers *viewers, const struct command_id *id, uint6
 {
     struct live_info info = {
         .kind = LIVE_APPLIED, .id = *id, .outcome = LIVE_ACCEPTED, .number = number};
+    bool is_shown = false;
     while (viewers->watching != NULL) {
         struct viewer *viewer;
         HASH_FIND_BYHASHVALUE(hh_watching, viewers->watching, id, sizeof *id, hash_of(id), viewer);
         if (viewer == NULL) return;
+        if (!is_shown) { /* it sees the message before it hears that it was sent */
+            rooms_flush(web_thread_rooms(viewers->thread));
+            is_shown = true;
+            continue;
+        }
         stop_watching(viewer);
         live_inform(viewer->live, NULL, &info);
     }
