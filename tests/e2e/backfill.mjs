@@ -45,7 +45,7 @@ describe('a node that lacks its history', () => {
     return cluster.nodes;
   }
 
-  test('gets it from another one when the one that gives it is killed', limit, async context => {
+  test('P1: gets it from another one when the one that gives it is killed', limit, async context => {
     const nodes = await prepare();
     const [lacking, ...giving] = [nodes[2], nodes[0], nodes[1]];
     loseHistory(lacking);
@@ -63,7 +63,7 @@ describe('a node that lacks its history', () => {
     context.diagnostic(`${peer} was killed when ${number} of ${events} had come`);
   });
 
-  test('is never given a damaged event: the node that has it ends, and says how to come back', limit, async () => {
+  test('P12: is never given a damaged event: the node that has it ends, and says how to come back', limit, async () => {
     const [damaged, sound, lacking] = await prepare();
     loseHistory(lacking);
     damage(damaged);

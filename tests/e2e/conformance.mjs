@@ -336,7 +336,7 @@ describe('joining', () => {
     await socket.close();
   });
 
-  test('§11.68 a join that has seen more than the node waits for it, two seconds at most', async () => {
+  test('§11.68 P9: a join that has seen more than the node waits for it, two seconds at most', async () => {
     const room = freshRoom();
     const page = await Page.open(one.url, `/${room}`, { name: 'Kari' });
     const last = await one.barrier();
@@ -394,7 +394,7 @@ describe('messages', () => {
   };
 
   test('§11.21 two readers of a room get identical bytes', () => identical([one, one], freshRoom()));
-  test('§11.22 so do three readers on three nodes', () => identical([one, two, three], freshRoom()));
+  test('§11.22 P2: so do three readers on three nodes', () => identical([one, two, three], freshRoom()));
 
   test('§11.23 no message crosses into another room', async () => {
     const [here, there] = [await enter(`/${freshRoom()}`), await enter(`/${freshRoom()}`)];
@@ -406,7 +406,7 @@ describe('messages', () => {
     await Promise.all([here.close(), there.close()]);
   });
 
-  test('§11.24 the same nonce with the same text is one message, on every node', async () => {
+  test('§11.24 P3: the same nonce with the same text is one message, on every node', async () => {
     const room = freshRoom();
     const page = await Page.open(one.url, `/${room}`, { name: 'Kari' });
     const first = await joinAt(page);
@@ -542,7 +542,7 @@ describe('messages', () => {
     await view.close();
   });
 
-  test('§11.71 recover tells a sent message from a draft', async () => {
+  test('§11.71 P3 P6: recover tells a sent message from a draft', async () => {
     const room = freshRoom();
     const page = await Page.open(one.url, `/${room}`, { name: 'Kari' });
     const view = await joinAt(page);
@@ -707,7 +707,7 @@ describe('older messages and other rooms', () => {
 });
 
 describe('under load', () => {
-  test('§11.38 §11.39 a join while messages flow has no gap and no repetition', { timeout: deadline(120_000) }, async () => {
+  test('§11.38 §11.39 P8: a join while messages flow has no gap and no repetition', { timeout: deadline(120_000) }, async () => {
     const room = freshRoom();
     await fill(room, 80, { text: i => `before ${i}` });
     let sent = 0, stopped = false;
@@ -744,7 +744,7 @@ describe('under load', () => {
     assert.ok(sent > 100, `only ${sent} messages flowed`);
   });
 
-  test('§11.74 a page that does not read is closed with 4000', { timeout: deadline(120_000) }, async () => {
+  test('§11.74 P8: a page that does not read is closed with 4000', { timeout: deadline(120_000) }, async () => {
     const room = freshRoom();
     const lazy = await enter(`/${room}`);
     const lively = await enter(`/${room}`, { name: 'Lively' });
@@ -840,7 +840,7 @@ describe('what is no frame of ours', () => {
 });
 
 describe('without a leader', () => {
-  test('§11.43 §11.44 a message is kept in the box, and a room can be read', { timeout: deadline(90_000) }, async () => {
+  test('§11.43 §11.44 P6 P7 P10: a message is kept in the box, and a room can be read', { timeout: deadline(90_000) }, async () => {
     const room = freshRoom();
     await fill(room, 5);
     await cluster.level();
@@ -859,6 +859,7 @@ describe('without a leader', () => {
       assert.equal(after.reply.status, 'ok');
       assert.equal(after.nonce, nonce);
       assert.match(after.hint, /Not sent: no leader|Not known yet/);
+      assert.deepEqual(view.messages.filter(({ html }) => html.includes('is anybody')), [], 'shown, and not committed');
       await until('the page says that it is reading only', () => /Reading only/.test(textOf(view.htmlWithoutStreams())), 8_000);
 
       const reading = await Page.open(last.url, `/${room}`, { name: undefined, cookie: page.cookie });

@@ -49,7 +49,7 @@ function mark(file, which) {
   return highest;
 }
 
-describe('a damaged node', () => {
+describe('P12: a damaged node', () => {
   let cluster, three, pristine, raft, history;
 
   const segments = kind => fs.readdirSync(raft).filter(name => kind.test(name)).sort().map(name => path.join(raft, name));
@@ -264,7 +264,7 @@ describe('a damaged node', () => {
   ends('branches that turn to nonsense under a running node', () => overwrite(pages(data(), 1).map(at => at + 16), Buffer.alloc(pageSize - 16, 0x5a)), /damaged/);
   ends('a file that is cut under a running node', () => fs.truncateSync(data(), 3 * pageSize), /damaged/);
 
-  test('verify finds what serve refuses, and says what is left', { timeout: deadline(60_000) }, async () => {
+  test('P12: verify finds what serve refuses, and says what is left', { timeout: deadline(60_000) }, async () => {
     putBack();
     const sound = await run(['verify', '--data-dir', three.dataDir]);
     assert.equal(sound.code, 0, sound.out + sound.err);

@@ -100,12 +100,12 @@ describe('a full disk', { skip }, () => {
     disk.free();
   }));
 
-  test('a follower\'s is full: it takes no more, and comes back by itself', limit, context => underLoad(context, async (crowd, say) => {
+  test('P12: a follower\'s is full: it takes no more, and comes back by itself', limit, context => underLoad(context, async (crowd, say) => {
     if (await cluster.leader() === node) await transferTo(cluster, cluster.nodes[1]);
     await fillUp(crowd, say);
   }));
 
-  test('a leader\'s is full at once: another leads, and nothing is lost', limit, context => underLoad(context, async (crowd, say) => {
+  test('P1 P12: a leader\'s is full at once: another leads, and nothing is lost', limit, context => underLoad(context, async (crowd, say) => {
     await transferTo(cluster, node);
     await fillUp(crowd, say);
   }));

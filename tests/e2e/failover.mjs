@@ -17,7 +17,7 @@ let cluster;
 before(async () => { cluster = await Cluster.start({ nodes: 3 }); }, { timeout: deadline(60_000) });
 after(() => cluster?.down(), { timeout: deadline(60_000) });
 
-test(`${kills} kills of the leader under load lose nothing and repeat nothing`, { timeout: deadline(60_000) + kills * deadline(15_000) }, async context => {
+test(`P1 P3 P4 P10: ${kills} kills of the leader under load lose nothing and repeat nothing`, { timeout: deadline(60_000) + kills * deadline(15_000) }, async context => {
   const crowd = new Crowd({ urls: cluster.nodes.map(node => node.url), people, rate });
   const start = performance.now();
   const silences = [];
@@ -65,7 +65,7 @@ test(`${kills} kills of the leader under load lose nothing and repeat nothing`, 
   for (const { wrong } of audits) assert.deepEqual(wrong.slice(0, 5), []);
   assert.deepEqual(crowd.problems.slice(0, 5), []);
   assert.equal(crowd.open.size, 0, 'everything that was sent got its answer');
-  // Promise P10. How fast it is on an idle machine, the benchmark says.
+  // How fast it is on an idle machine, the benchmark says.
   assert.ok(median(silences) < deadline(5_000), `median ${median(silences)} ms`);
   await until('no node remembers another leader', async () =>
     new Set(await Promise.all(cluster.nodes.map(async node => (await node.status()).cluster.term))).size === 1);

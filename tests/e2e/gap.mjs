@@ -68,7 +68,7 @@ describe('a node alone with a gap', () => {
   before(async () => { cluster = await Cluster.start({ nodes: 3, options }); }, { timeout: deadline(60_000) });
   after(() => cluster?.down(), { timeout: deadline(30_000) });
 
-  test('is up, not ready, and says what it lacks', { timeout: deadline(120_000) }, async () => {
+  test('P12: is up, not ready, and says what it lacks', { timeout: deadline(120_000) }, async () => {
     const [one, , three] = cluster.nodes;
     csrf = (await Page.open(one.url, '/lobby')).csrf;
     await sayAll(one, 'lobby', 200);
@@ -147,7 +147,7 @@ describe('a node that was away for longer than raft remembers', () => {
   afterEach(async () => { await Promise.all(views.splice(0).map(view => view.socket.cut())); });
   after(() => cluster?.down(), { timeout: deadline(30_000) });
 
-  test('§11.69 new pages are answered 503, a page that is open stays and says how far it is', { timeout: deadline(240_000) }, async () => {
+  test('§11.69 P8 P9 P12: new pages are answered 503, a page that is open stays and says how far it is', { timeout: deadline(240_000) }, async () => {
     const leader = await cluster.leader();
     const away = cluster.nodes.find(node => node !== leader);
     const { csrf } = await Page.open(leader.url, '/lobby');
@@ -208,7 +208,7 @@ describe('a node that asks to be let in', () => {
   before(async () => { cluster = await Cluster.start({ nodes: 3, options }); }, { timeout: deadline(60_000) });
   after(() => cluster?.down(), { timeout: deadline(30_000) });
 
-  test('shows no history before it is a member, and all of it as a stand-by', { timeout: deadline(120_000) }, async () => {
+  test('P12: shows no history before it is a member, and all of it as a stand-by', { timeout: deadline(120_000) }, async () => {
     const leader = await cluster.leader();
     const { csrf } = await Page.open(leader.url, '/lobby');
     await sayAll(leader, 'lobby', 140);

@@ -76,7 +76,7 @@ describe('history', () => {
     return count / seconds;
   }
 
-  test(`a node that was away for ${events} events, and whose log was cut, comes back`, limit, async context => {
+  test(`P1 P2: a node that was away for ${events} events, and whose log was cut, comes back`, limit, async context => {
     const leader = await cluster.leader();
     const away = cluster.nodes.find(node => node !== leader);
     const before_ = (await away.status()).chat.events;
@@ -91,7 +91,7 @@ describe('history', () => {
     context.diagnostic(`written at ${rate.toFixed(0)}/s; ${number - before_} events behind, ${fetched} of them fetched, ready after ${seconds.toFixed(2)} s: ${((number - before_) / seconds).toFixed(0)} events/s from exec`);
   });
 
-  test(`killed -9 at ${kills} moments of catching up, it ends with the same history`, limit, async context => {
+  test(`P1 P2: killed -9 at ${kills} moments of catching up, it ends with the same history`, limit, async context => {
     const leader = await cluster.leader();
     const away = cluster.nodes.find(node => node !== leader);
     let halfway = 0;
@@ -124,7 +124,7 @@ describe('history', () => {
     }
   }
 
-  test('a command sent again after all that has its first number, at every node', limit, async context => {
+  test('P3 P11: a command sent again after all that has its first number, at every node', limit, async context => {
     const before_ = await cluster.level();
     await knowsThemAll('now');
     // Of the history from before the first start, far outside of what RAM remembers. Its senders are hashes
@@ -144,7 +144,7 @@ describe('history', () => {
     context.diagnostic(`${early.length} commands, sent ${3 * early.length * cluster.nodes.length} times more after ${before_ - early[0].number} others: none twice`);
   });
 
-  test('nothing that was accepted is lost, nothing is there twice', limit, async context => {
+  test('P1 P3: nothing that was accepted is lost, nothing is there twice', limit, async context => {
     const { lost, twice, last } = await flood.audit(cluster.nodes[2], { after: history, upTo: await cluster.level() });
     context.diagnostic(`${flood.accepted} accepted, ${flood.again} answers that said wait, ${lost} lost, ${twice} twice; ${last.number} events, digest ${last.digest}`);
     assert.equal(lost, 0);

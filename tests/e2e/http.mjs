@@ -141,7 +141,7 @@ describe('pages without JavaScript', () => {
     assert.deepEqual(value.messages.map(message => [message.sender, message.text]), [['Kari', 'by <post>']]);
   });
 
-  test('what the domain refuses is said on the page that follows', async () => {
+  test('P6: what the domain refuses is said on the page that follows', async () => {
     const page = await Page.open(node.url, '/by-post', { name: 'Kari' });
     const sent = await page.postForm('/by-post', { message: 'x'.repeat(4001), nonce: '018f0000-0000-7000-8000-000000000001' });
     assert.equal(sent.status, 303);
@@ -212,7 +212,7 @@ describe('pages without JavaScript', () => {
 });
 
 describe('the API', () => {
-  test('a message is committed, and the same id gives the same number for ever', async () => {
+  test('P1 P3: a message is committed, and the same id gives the same number for ever', async () => {
     const first = await say('robots', { sender: 'robot', text: 'hello', id: '018f7c9e-0000-7000-8000-0000000000aa' });
     assert.equal(first.status, 201);
     assert.match(first.headers['content-type'], /^application\/json/);
@@ -230,7 +230,7 @@ describe('the API', () => {
     assert.ok(JSON.parse((await say('robots', { sender: 'robot', text: 'no id' })).text).number > key);
   });
 
-  test('bad input gets a clear error and leaves nothing', async () => {
+  test('P6: bad input gets a clear error and leaves nothing', async () => {
     const before = await node.barrier();
     const cases = [
       [422, { sender: 'a', text: '' }], [422, { sender: 'a', text: '  \n' }],

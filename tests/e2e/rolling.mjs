@@ -29,7 +29,7 @@ async function leave(node, turn) {
   return node.end();
 }
 
-test(`${rounds} rolling restarts under load`, { timeout: deadline(60_000) + rounds * deadline(60_000) }, async context => {
+test(`P1 P3 P10: ${rounds} rolling restarts under load`, { timeout: deadline(60_000) + rounds * deadline(60_000) }, async context => {
   const crowd = new Crowd({ urls: cluster.nodes.map(node => node.url), people, rate });
   await crowd.arrive(60_000);
   const silences = []; // the longest of each restart

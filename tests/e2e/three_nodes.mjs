@@ -78,7 +78,7 @@ function demonstration(title, options) {
       return first.map(message => message.text);
     };
 
-    test('each page is served by its own node, and what one writes all read, in one order', limit, async () => {
+    test('P2: each page is served by its own node, and what one writes all read, in one order', limit, async () => {
       for (const [i, tab] of tabs.entries()) {
         assert.equal(await tab.server(), new URL(cluster.nodes[i].publicUrl).host);
         assert.match(await tab.page.locator('.side .foot').innerText(), new RegExp(`tea-${i + 1} serves you`));
@@ -106,7 +106,7 @@ function demonstration(title, options) {
     });
 
     for (const [focus, inBox] of [['in the box', true], ['elsewhere', false]]) {
-      test(`the node that serves a page is killed, with words in its box and the focus ${focus}`, limit, async context => {
+      test(`P8 P9: the node that serves a page is killed, with words in its box and the focus ${focus}`, limit, async context => {
         const [kari, maja, ola] = tabs;
         await until('Maja\'s page knows its node', () => maja.server());
         const node = nodeOf(cluster, await maja.server());
@@ -158,7 +158,7 @@ function demonstration(title, options) {
       });
     }
 
-    test('in the end all pages and all nodes show the same', limit, async () => {
+    test('P2: in the end all pages and all nodes show the same', limit, async () => {
       const texts = await sameForAll();
       assert.equal(new Set(texts).size, texts.length);
       for (const node of cluster.nodes) {
@@ -228,7 +228,7 @@ describe('a message is on its way when its node is killed', () => {
   after(() => cluster && close(cluster), limit);
 
   for (const [who, pick] of [['the leader', async () => cluster.leader()], ['a follower', async () => (await cluster.followers())[0]]]) {
-    test(`§11.55 ${who} serves the page: the text is in the box, or the message is there once`, limit, async context => {
+    test(`§11.55 P3 P6: ${who} serves the page: the text is in the box, or the message is there once`, limit, async context => {
       const room = `on-its-way-${who.split(' ')[1]}`;
       const node = await pick();
       const others = cluster.nodes.filter(other => other !== node);
