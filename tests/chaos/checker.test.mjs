@@ -135,4 +135,15 @@ test('an answer that never came is no recovery', () => assert.deepEqual(namesOf(
 test('a fault after which nothing is accepted is no recovery', () => assert.deepEqual(namesOf(r => {
   r.find(record => record.op === 'nemesis').t -= 20_000;
 }), ['NO_RECOVERY']));
+test('where times are not judged late is no error, and never is one', () => {
+  const change = isNever => {
+    const { records } = good();
+    records[13].late = true;
+    for (const record of records) if (record.op === 'send' && record.id === 'x-3' && record.type === 'ok') record.t += 60_000;
+    if (isNever) records.find(record => record.op === 'healed').t += 90_000;
+    return Object.keys(check(records, { isTimed: false }).counts);
+  };
+  assert.deepEqual(change(false), []);
+  assert.deepEqual(change(true), ['NO_RECOVERY']);
+});
 test('no history at all is found', () => assert.deepEqual(namesOf(r => r.filter(record => record.op !== 'final')), ['NO_FINAL']));

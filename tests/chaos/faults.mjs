@@ -12,7 +12,7 @@ const isolate = (world, nodes) => {
     for (const chain of ['INPUT', 'OUTPUT']) node.cut(chain, others(world, nodes));
   }
 };
-const healLinks = world => world.nodes.forEach(node => node.heal());
+const healLinks = world => [...world.nodes, world.spare].forEach(node => node.heal());
 
 const cutLinks = (begin, more) => ({ needs: 'links', ...more, async act(context) {
   begin(context);
@@ -74,8 +74,29 @@ async function rejoin(world, node) {
   await admit(world, node);
 }
 
+/* Two of the faults, each on a node of its own, the second some time after the first. The first that failed tells. */
+async function both(context, names) {
+  const { world, nodes, random, hold, say, started } = context;
+  let missing = names.length;
+  const oneMore = () => --missing === 0 && started();
+  say(names.join(' and '));
+  const wait = random() * hold * 0.7;
+  const ends = await Promise.allSettled(names.map(async (name, i) => {
+    if (i > 0) await pause(wait);
+    await faults[name].act({ ...context, nodes: faults[name].count === 1 ? [nodes[i % nodes.length]] : nodes, started: oneMore });
+  }));
+  for (const { reason } of ends) if (reason) throw reason;
+}
+
+/* What can go together with another fault on another node. */
+const pairs = ['kill_one', 'stop_one', 'pause_one', 'isolate_one', 'one_way_in', 'one_way_out', 'loss', 'slow_link', 'clock_second',
+  'clock_hour', 'disk_full', 'disk_frozen', 'disk_slow', 'power_one'];
+const pairsOf = world => possible(world, pairs).able;
+const oneOf = (list, random) => list[Math.floor(random() * list.length)];
+
 export const faults = {
   kill_one: away(node => node.kill(), { count: 1 }),
+  kill_leader: away(node => node.kill(), { count: 1, isLeaders: true }),
   kill_majority: away(node => node.kill(), { count: 'majority' }),
   kill_all: away(node => node.kill(), { count: 'all' }),
   stop_one: away(node => node.stop(), { count: 1 }),
@@ -125,6 +146,12 @@ export const faults = {
     await pause(hold);
     node.thaw();
   } },
+  disk_slow: { needs: 'throttle', count: 1, async act({ world, nodes: [node], hold, started }) {
+    node.slowDisk(world.flushesPerSecond / 100);
+    started();
+    await pause(hold);
+    node.quickDisk();
+  } },
   power_one: powerCut({ count: 1 }),
   power_all: powerCut({ count: 'all' }),
   bit_flip: { needs: 'disks', count: 1, isLong: true, async act({ world, nodes: [node], random, started, say }) {
@@ -140,7 +167,7 @@ export const faults = {
     else node.expectedEnd = false;
   } },
   // It may end with 1 when it cannot open a file that it needs: it has no reserve then, who took it is not a client.
-  descriptors: { count: 1, async act({ nodes: [node], hold, started, say }) {
+  descriptors: { needs: 'root', count: 1, async act({ nodes: [node], hold, started, say }) {
     node.expectedEnd = true;
     node.limitDescriptors(node.descriptors);
     started();
@@ -167,9 +194,24 @@ export const faults = {
     }
     await spare.end(20_000);
   } },
+  // Each of two nodes has a fault: of three nodes, no majority may be left.
+  overlap: { count: 2, isWide: true, isLong: true, async act(context) {
+    const { world, random } = context;
+    const first = oneOf(pairsOf(world), random);
+    await both(context, [first, oneOf(pairsOf(world).filter(name => name !== first), random)]);
+  } },
+  member_under: { count: 1, isWide: true, isLong: true, async act(context) {
+    await both(context, ['member', oneOf(pairsOf(context.world), context.random)]);
+  } },
 };
 
-const means = { links: world => world.isApart, disks: world => world.isApart, clock: world => world.hasFakeTime };
+const means = {
+  root: { has: () => process.getuid() === 0, what: () => 'root' },
+  links: { has: world => world.isApart, what: () => 'network namespaces' },
+  disks: { has: world => world.isApart, what: () => 'disks of its own' },
+  clock: { has: world => world.hasFakeTime, what: world => world.noClock },
+  throttle: { has: world => world.canThrottle, what: () => 'disks of its own and the blkio controller of cgroups, version 1' },
+};
 
 /* Not among the usual ones: the disks lied, and what they had said was flushed was not, for a second. The history is
  * then one second short on every node, and nobody but the checker can know. */
@@ -188,22 +230,22 @@ export function possible(world, names) {
   for (const name of names) {
     const { needs, nodes = 1 } = faults[name];
     if (nodes > world.size) left.push(`${name} needs ${nodes} nodes`);
-    else if (needs && !means[needs](world)) left.push(`${name} needs ${{ links: 'network namespaces', disks: 'disks of its own', clock: 'libfaketime' }[needs]}`);
+    else if (needs && !means[needs].has(world)) left.push(`${name} needs ${means[needs].what(world)}`);
     else able.push(name);
   }
   return { able, left };
 }
 
 /* One fault from begin to end, and until all nodes are ready again. */
-export async function strike(world, name, { random, history, say }) {
+export async function strike(world, name, { random, history, say, holdMs: [holdMin, holdMax] }) {
   const fault = faults[name];
   const majority = Math.floor(world.size / 2) + 1;
   const count = { all: world.size, majority, minority: world.size - majority }[fault.count] ?? fault.count;
   const leader = await world.leaderNow();
-  const hitsLeader = random() < 0.6;
+  const hitsLeader = fault.isLeaders || random() < 0.6;
   const order = [...world.nodes].map(node => [node === leader ? (hitsLeader ? -1 : 2) : random(), node]).sort(([a], [b]) => a - b).map(([, node]) => node);
   const nodes = order.slice(0, count);
-  const hold = 1500 + random() * 3000;
+  const hold = holdMin + random() * (holdMax - holdMin);
   const isWide = fault.isWide || count >= majority;
   const touched = fault.isHarmless ? [] : isWide ? world.nodes : nodes;
   const record = { op: 'nemesis', f: name, n: nodes.map(node => node.number), leader: nodes.includes(leader), majority: count < majority };
@@ -220,10 +262,11 @@ export async function strike(world, name, { random, history, say }) {
   say(`${name} ${nodes.map(node => node.name).join(' ')}${nodes.includes(leader) ? ' (leader)' : ''}${words.length ? `: ${words.join('; ')}` : ''}`);
 }
 
-/* As long as freezing and limits outlive a test that fails, nobody can unmount. */
+/* A disk that stays frozen cannot be unmounted, and a throttle outlives its disk. */
 export function release(world) {
-  for (const node of world.nodes) {
+  for (const node of [...world.nodes, world.spare]) {
     if (node.isFrozen) spawnSync('fsfreeze', ['--unfreeze', node.disk.path]);
     node.isFrozen = false;
+    node.quickDisk();
   }
 }

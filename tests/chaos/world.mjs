@@ -20,10 +20,35 @@ import { slow, until } from '../lib/wait.mjs';
 
 const DISK_MIB = 1024;
 const fakeTime = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib'].map(dir => `${dir}/faketime/libfaketime.so.1`).find(file => fs.existsSync(file));
+const sanitizers = process.env.LIVETEA_SANITIZERS ?? '';
+const throttles = throttlesOf();
 const powerLoss = process.env.LIVETEA_POWER_LOSS ?? path.join(top, 'build/release/tests/chaos/power_loss');
 
 const run = (file, ...args) => execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 const finds = file => spawnSync(file, ['--version']).error === undefined;
+
+/* Where the writes of a disk can be held back: for the nodes, who are where we are, and for the kernel's own. */
+function throttlesOf() {
+  const [, place] = /^\d+:(?:[^:]*,)?blkio(?:,[^:]*)?:(.*)$/m.exec(fs.readFileSync('/proc/self/cgroup', 'utf8')) ?? [];
+  if (place === undefined) return [];
+  const files = [...new Set(['/', place])].map(dir => path.join('/sys/fs/cgroup/blkio', dir, 'blkio.throttle.write_iops_device'));
+  return files.every(file => fs.existsSync(file)) ? files : [];
+}
+
+/* How often a second something small is written and flushed there. */
+function flushesPerSecond(dir) {
+  const file = path.join(dir, 'probe'), fd = fs.openSync(file, 'w'), bytes = Buffer.alloc(4096);
+  const begin = performance.now();
+  let count = 0;
+  for (; count < 200 && performance.now() - begin < 500; count++) {
+    fs.writeSync(fd, bytes, 0, bytes.length, 0);
+    fs.fdatasyncSync(fd);
+  }
+  const ms = performance.now() - begin;
+  fs.closeSync(fd);
+  fs.rmSync(file);
+  return (count * 1000) / ms;
+}
 
 export class Machine extends Node {
   constructor(world, number, httpPort, clusterPort) {
@@ -109,12 +134,31 @@ export class Machine extends Node {
     this.isFrozen = false;
   }
 
+  /* At most so many flushes a second, each of which is two writes: the data and the journal's. */
+  slowDisk(flushes) {
+    this.isSlow = true;
+    this.#throttle(Math.max(10, Math.round(2 * flushes)));
+  }
+
+  quickDisk() {
+    if (this.isSlow) this.#throttle(0);
+    this.isSlow = false;
+  }
+
+  #throttle(writes) {
+    const { dev } = fs.statSync(this.disk.path);
+    const device = `${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`;
+    for (const file of throttles) fs.writeFileSync(file, `${device} ${writes}`);
+  }
+
   get descriptors() { return fs.readdirSync(`/proc/${this.pid}/fd`).length; }
   limitDescriptors(limit) { run('prlimit', '--pid', String(this.pid), `--nofile=${limit}:`); }
 
-  get rssKiB() {
+  /* {rss, own} in KiB, null when it is down: all that is in memory, and what of it is no file's (the store is mapped). */
+  get memory() {
     try {
-      return Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${this.pid}/status`, 'utf8'))[1]);
+      const status = fs.readFileSync(`/proc/${this.pid}/status`, 'utf8');
+      return { rss: Number(/VmRSS:\s+(\d+)/.exec(status)[1]), own: Number(/RssAnon:\s+(\d+)/.exec(status)[1]) };
     } catch { return null; }
   }
 
@@ -138,6 +182,12 @@ export class World extends Cluster {
     }
   }
 
+  /* What there is beside links and disks. */
+  static means(isApart) {
+    const noClock = sanitizers ? 'a build without sanitizers, for they and libfaketime must each be loaded before the other' : 'libfaketime';
+    return { isApart, hasFakeTime: isApart && !sanitizers && fakeTime !== undefined, noClock, canThrottle: isApart && throttles.length > 0 };
+  }
+
   /* The bridges, once for the driver's namespace. `clients` addresses for people in different places. */
   static lay(clients) {
     run('mount', '-t', 'tmpfs', 'netns', fs.existsSync('/run/netns') ? '/run/netns' : '/run');
@@ -153,7 +203,7 @@ export class World extends Cluster {
 
   static async build({ nodes, isApart, options = [] }) {
     const world = new World();
-    Object.assign(world, { size: nodes, options, env: {}, deaths: [], isApart, hasFakeTime: isApart && !slow && fakeTime !== undefined });
+    Object.assign(world, { size: nodes, options, env: {}, deaths: [], ...World.means(isApart) });
     world.dir = fs.mkdtempSync(path.join(process.env.LIVETEA_TEST_DIR ?? os.tmpdir(), 'livetea-chaos-'));
     world.secretFile = path.join(world.dir, 'secret');
     fs.writeFileSync(world.secretFile, run(program, 'gen-secret'), { mode: 0o600 });
@@ -165,6 +215,7 @@ export class World extends Cluster {
       world.nodes.push(new Machine(world, number, http, peer));
     }
     world.spare = world.nodes.pop();
+    if (world.canThrottle) world.flushesPerSecond = flushesPerSecond(world.spare.disk.path);
     world.peers = world.members();
     return world;
   }
@@ -178,10 +229,12 @@ export class World extends Cluster {
 
   /* Everything that was done to links, disks and clocks is undone, and all run. */
   async heal() {
+    if (this.isApart) this.spare.heal();
     for (const node of this.nodes) {
       if (this.isApart) {
         node.heal();
         node.thaw();
+        node.quickDisk();
         node.disk.free();
       }
       if (this.hasFakeTime) node.setClock(0);
@@ -210,6 +263,7 @@ export class World extends Cluster {
   async close({ keep = false } = {}) {
     for (const node of [...this.nodes, this.spare]) {
       if (this.isApart) node.thaw();
+      node.quickDisk();
       await node.kill();
     }
     for (const node of new Set([...this.nodes, this.spare])) {
