@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/log.h"
 
 enum { VERSION_FILE_MAX = 4096, PATH_SIZE = 512 };
 
@@ -49,9 +50,13 @@ static bool parse_state(struct slice text, enum data_dir_state *state)
     return false;
 }
 
+/* A damaged file may say anything, and what it says is told. */
 static bool parse_node(struct slice text, struct data_dir *dir)
 {
     if (text.len == 0 || text.len > NODE_NAME_MAX) return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] <= ' ' || text.at[i] > '~') return false;
+    }
     memcpy(dir->node, text.at, text.len);
     dir->node[text.len] = '\0';
     return true;
@@ -99,8 +104,9 @@ static int parse_version(struct data_dir *dir, struct slice text, struct errmsg 
         unsigned bit = parse_line(line, dir, &format, &known);
         if (!known) continue;
         if (bit == 0 || (seen & bit) != 0) {
-            errmsg_set(errmsg, "%s/VERSION is damaged: \"%.*s\"", dir->path,
-                       (int)(line.len < 80 ? line.len : 80), line.at);
+            char quoted[96];
+            errmsg_set(errmsg, "%s/VERSION is damaged: %s", dir->path,
+                       log_quote(quoted, sizeof quoted, line));
             return ERR_FORMAT;
         }
         seen |= bit;

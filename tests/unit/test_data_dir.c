@@ -148,6 +148,10 @@ static void a_version_that_is_none_is_refused(void **state)
         put("VERSION", wrong[i]);
         assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), ERR_FORMAT);
     }
+    /* What it says is told as a line of text. */
+    put("VERSION", "format 1\nnode \x1b[2Jtea\nid 0000000000000001\n" CLUSTER "state formed\n");
+    assert_int_equal(data_dir_open(&dir, path, NULL, &errmsg), ERR_FORMAT);
+    assert_non_null(strstr(errmsg.text, "\"node \\u001b[2Jtea\""));
     put("VERSION", "format 9\nshape round\n");
     assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), ERR_TOO_LARGE);
     assert_non_null(strstr(errmsg.text, "newer"));
