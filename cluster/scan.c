@@ -545,13 +545,19 @@ static int clear_stale(const struct listing *listing, struct errmsg *errmsg)
     return remove_segments(listing, 0, stale, errmsg);
 }
 
-/* The shorter one stands before the longer one (by_place). */
+/* Is it what was to be kept of the one behind it? The shorter one stands before the longer one (by_place). */
+static bool is_cut(const struct listing *listing, size_t place)
+{
+    const struct segment *segment = &listing->segments[place];
+    if (place + 1 == listing->count || segment[0].is_open || segment[1].is_open) return false;
+    return segment[0].first == segment[1].first;
+}
+
 static int clear_truncated(struct listing *listing, struct errmsg *errmsg)
 {
-    for (size_t i = 0; i + 1 < listing->count; i++) {
+    for (size_t i = 0; i < listing->count; i++) {
         struct segment *segment = &listing->segments[i];
-        if (segment[0].is_open || segment[1].is_open) break;
-        if (segment[0].first != segment[1].first) continue;
+        if (!is_cut(listing, i)) continue;
         log_warn("a segment of the raft log that was being cut is whole again",
                  "first=%" PRIu64 " last=%" PRIu64 " cut_at=%" PRIu64, segment[1].first,
                  segment[1].last, segment[0].last);
@@ -598,7 +604,8 @@ int scan_forget_beginning(const char *raft_dir, struct errmsg *errmsg)
 struct entries {
     scan_entry_fn on_entry;
     void *owner;
-    uint64_t after, last; /* last: read, given or not */
+    uint64_t after; /* the last one that was given, or need not be */
+    uint64_t last;  /* read, given or not */
 };
 
 /* The entries of one batch that verifies, up to the index `until`. */
@@ -612,6 +619,7 @@ static int give_batch(struct entries *entries, struct slice batch, uint64_t unti
         bool is_command = head[8] == COMMAND;
         entries->last++;
         if (is_command && entries->last > entries->after) {
+            entries->after = entries->last;
             int rv = entries->on_entry(entries->owner, entries->last, slice_make(data, len));
             if (rv != 0) return rv;
         }
@@ -658,6 +666,7 @@ int scan_entries(const char *raft_dir, uint64_t after, scan_entry_fn on_entry, v
     bool is_over = false, has_begun = false;
     for (size_t i = 0; rv == 0 && i < listing.count && !is_over; i++) {
         const struct segment *segment = &listing.segments[i];
+        if (is_cut(&listing, i)) continue;
         uint64_t before = segment->is_open ? listing.snapshot[1] : segment->first - 1;
         if (!segment->is_open && entries.last != before) has_begun = false; /* another log's end */
         if (!has_begun && before > after) break;
@@ -666,6 +675,6 @@ int scan_entries(const char *raft_dir, uint64_t after, scan_entry_fn on_entry, v
         rv = give_file(&entries, raft_dir, segment, &is_over, errmsg);
     }
     mem_free(listing.segments);
-    *last = entries.last > after ? entries.last : after;
+    *last = entries.last > entries.after ? entries.last : entries.after;
     return rv;
 }

@@ -505,6 +505,13 @@ static void entries_are_given_up_to_the_first_bad_one(void **state)
     copy.at[8 + 5 * 1032 + 500] ^= 1;
     write_file(closed_name, buf_slice(&copy));
 
+    /* A truncation was cut off: what is kept of a segment stands beside it. */
+    write_file("0000000000000002-0000000000000005", slice_first(buf_slice(&copy), 8 + 4 * 1032));
+    next = 2;
+    assert_int_equal(scan_entries(root, 0, take_entry, &next, &last, &errmsg), ERR_CLOSED);
+    assert_true(next == 21 && last == 20);
+    remove_file("0000000000000002-0000000000000005");
+
     remove_file(first_name); /* the log begins at 2: nothing continues a store at 0 */
     next = 1;
     assert_int_equal(scan_entries(root, 0, take_entry, &next, &last, &errmsg), 0);
