@@ -4,7 +4,7 @@
 #   scripts/check-hardening.sh build/release/src/app/livetea
 #
 # position independent, relocations read-only and bound at the start, no executable stack, canaries,
-# and the checked variants of libc's functions.
+# the checked variants of libc's functions, marks where jumps may land, and large frames touched page by page.
 set -euo pipefail
 
 program=${1:?the binary is missing}
@@ -32,6 +32,17 @@ must "relocations are bound late (BIND_NOW)" 'BIND_NOW|FLAGS_1.*NOW' "$dynamic"
 must "has an executable stack" 'GNU_STACK.* RW ' "$segments"
 must "has no stack canaries" __stack_chk_fail "$symbols"
 must "has no fortified functions" '__(mem|str|sn|vsn|f|vf)[a-z]+_chk' "$symbols"
+case $(uname -m) in
+x86_64)
+    code=$(objdump -d --no-show-raw-insn "$program")
+    # glibc's own start files have a few marks too.
+    [ "$(grep -c endbr64 <<<"$code")" -gt 100 ] || {
+        echo "$program: functions do not mark where a jump may land (-fcf-protection)" >&2
+        wrong=1
+    }
+    must "does not touch large frames page by page (-fstack-clash-protection)" 'or[lq] +\$0x0,(0x[0-9a-f]+)?\(%rsp' "$code"
+    ;;
+esac
 if grep -qE 'R(UN)?PATH' <<<"$dynamic"; then
     echo "$program: looks for libraries in a place of the build" >&2
     wrong=1

@@ -513,6 +513,30 @@ describe('connections', () => {
     await until('there is room again', async () => (await request(`${small.url}/livez`)).status === 200);
   });
 
+  test('S-23 of thousands of connections from one address few are served, and other addresses are', { timeout: deadline(120_000) }, async () => {
+    const tea = await another([]);
+    const count = process.env.LIVETEA_LONG === '1' ? 10_000 : 2_000;
+    const served = 2 * 200; // twice the pages that one address may have
+    const held = [];
+    const before = fdsOf(tea);
+    let refused = 0;
+    for (let at = 0; at < count; at += 100) {
+      const some = await Promise.all(Array.from({ length: 100 }, () => RawSocket.open(tea.httpPort, { path: null, localAddress: '127.6.0.1' })));
+      held.push(...some);
+      if (held.length <= served) continue;
+      await Promise.all(some.map(socket => socket.over()));
+      refused += some.filter(({ status }) => status === 429).length;
+    }
+    assert.equal(refused, count - served);
+    assert.ok(fdsOf(tea) <= before + served + 64, `${fdsOf(tea) - before} descriptors`);
+    assert.equal((await request(`${tea.url}/lobby`, { localAddress: '127.6.0.2' })).status, 200);
+    const last = held[served - 1];
+    await last.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+    await last.until('answer', () => last.status === 200);
+    await Promise.all(held.map(socket => socket.cut()));
+    await until('there is room again', async () => (await request(`${tea.url}/livez`, { localAddress: '127.6.0.1' })).status === 200);
+  });
+
   test('S-23 without descriptors the cluster goes on, and so do pages when there are some again', { timeout: deadline(120_000) }, async () => {
     const trio = await Cluster.start({ nodes: 3, options: ['--chat-rate', '0', '--http-max-per-address', '0'] });
     others.push(trio);
@@ -670,6 +694,8 @@ describe('what a node keeps to itself', () => {
     try {
       await until('it is ready', () => tea.isReady(), 20_000).catch(error => { throw new Error(`${error.message}\n${said}`); });
       assert.match(fs.readFileSync(`/proc/${child.pid}/status`, 'utf8'), /^CapEff:\t0000000000000000$/m);
+      // S-50: what may not be dumped belongs to root, so that the same user's other processes cannot look in.
+      if (!slow) assert.equal(fs.statSync(`/proc/${child.pid}/mem`).uid, 0, 'others may look into it');
       await postJson(`${tea.url}/api/rooms/plain/messages`, { sender: 'a', text: 'x', id: 'plain' }).then(answer => assert.equal(answer.status, 201));
     } finally {
       child.kill('SIGTERM');

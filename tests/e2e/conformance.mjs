@@ -119,7 +119,7 @@ describe('the page and the upgrade', () => {
     }
   });
 
-  test('§11.6 a foreign Origin is refused', async () => {
+  test('§11.6 a foreign Origin is refused (S-1)', async () => {
     const page = await Page.open(one.url, '/lobby');
     const port = one.httpPort;
     for (const origin of ['http://evil.example', 'null', null, '', `https://127.0.0.1:${port}`, 'http://127.0.0.1',
@@ -131,7 +131,7 @@ describe('the page and the upgrade', () => {
     }
   });
 
-  test('§11.65 an upgrade without a good csrf token is refused', async () => {
+  test('§11.65 an upgrade without a good csrf token is refused (S-2)', async () => {
     const page = await Page.open(one.url, '/lobby');
     assert.equal(await refusal(Socket.open(one.url, {})), 403);
     assert.equal(await refusal(Socket.open(one.url, { csrf: '' })), 403);
@@ -166,7 +166,7 @@ describe('joining', () => {
     await socket.close();
   });
 
-  test('§11.9 a session token that was changed by one byte is stale', async () => {
+  test('§11.9 a session token that was changed by one byte is stale (S-5)', async () => {
     const page = await Page.open(one.url, '/lobby', { name: 'Kari' });
     const socket = await Socket.open(one.url, { csrf: page.csrf });
     const places = new Set([0, 1, 5, page.session.length - 2, page.session.length - 1]);
@@ -190,7 +190,7 @@ describe('joining', () => {
     await view.close();
   });
 
-  test('§11.10 both tokens hold on every node', async () => {
+  test('§11.10 both tokens hold on every node (S-5)', async () => {
     const page = await Page.open(two.url, '/lobby', { name: 'Kari' });
     for (const node of cluster.nodes) {
       const view = await joinAt(page, { base: node.url });
@@ -223,7 +223,7 @@ describe('joining', () => {
     await view.close();
   });
 
-  test('§11.13 an unknown topic is unmatched', async () => {
+  test('§11.13 an unknown topic is unmatched (S-6)', async () => {
     const page = await Page.open(one.url, '/lobby', { name: 'Kari' });
     const socket = await Socket.open(one.url, { csrf: page.csrf });
     for (const name of ['lv:zzz', 'foo:1', 'lv:', 'lvu:1']) {
@@ -309,7 +309,7 @@ describe('joining', () => {
     await view.close();
   });
 
-  test('§11.66 cookies are not looked at: identity is the session token\'s', async () => {
+  test('§11.66 cookies are not looked at: identity is the session token\'s (S-5)', async () => {
     const room = freshRoom();
     const kari = await Page.open(one.url, `/${room}`, { name: 'Kari' });
     const ola = await Page.open(one.url, `/${room}`, { name: 'Ola' });
@@ -327,7 +327,7 @@ describe('joining', () => {
     assert.equal(new Set(events.map(event => event.sender_id)).size, 1);
   });
 
-  test('§11.67 a session of another person than the csrf token\'s is stale', async () => {
+  test('§11.67 a session of another person than the csrf token\'s is stale (S-5)', async () => {
     const kari = await Page.open(one.url, '/lobby', { name: 'Kari' });
     const ola = await Page.open(one.url, '/lobby', { name: 'Ola' });
     const socket = await Socket.open(one.url, { csrf: ola.csrf });
@@ -439,7 +439,7 @@ describe('messages', () => {
     await view.close();
   });
 
-  test('§11.25 blank text clears the box and sends nothing', async () => {
+  test('§11.25 blank text clears the box and sends nothing (S-10)', async () => {
     const room = freshRoom();
     const view = await enter(`/${room}`);
     for (const blank of ['%20%0A', '', '%0A', '%09%20', '%C2%A0', '%E3%80%80']) {
@@ -453,7 +453,7 @@ describe('messages', () => {
     await view.close();
   });
 
-  test('§11.26 what people write is text, not HTML', async () => {
+  test('§11.26 what people write is text, not HTML (S-8)', async () => {
     const view = await enter(`/${freshRoom()}`);
     await view.submit('send_message', `nonce=${view.composer.nonce}&message=%3Cb%3E%26%22%27`);
     const item = await view.shown('&lt;b&gt;&amp;&quot;&#39;');
@@ -473,7 +473,7 @@ describe('messages', () => {
     await view.close();
   });
 
-  test('§11.28 the longest text is taken, one more is refused and stays', async () => {
+  test('§11.28 the longest text is taken, one more is refused and stays (S-10)', async () => {
     const room = freshRoom();
     const view = await enter(`/${room}`);
     const longest = '🍵'.repeat(4000);
@@ -491,7 +491,7 @@ describe('messages', () => {
     await view.close();
   });
 
-  test('§11.29 what is no UTF-8 never leaves', async () => {
+  test('§11.29 what is no UTF-8 never leaves (S-10)', async () => {
     const room = freshRoom();
     const view = await enter(`/${room}`);
     for (const bad of ['%FF%FE', 'a%C3', '%C0%80', '%ED%A0%80', '%F5%80%80%80', 'a%00b', '%', '%zz', 'a%1Bb', '%E2%80%AEabc']) {
@@ -514,7 +514,7 @@ describe('messages', () => {
     await view.close();
   });
 
-  test('§11.31 an event of an earlier join has no effect', async () => {
+  test('§11.31 an event of an earlier join has no effect (S-6)', async () => {
     const room = freshRoom();
     const view = await enter(`/${room}`);
     const old = view.joinRef;
@@ -744,7 +744,7 @@ describe('under load', () => {
     assert.ok(sent > 100, `only ${sent} messages flowed`);
   });
 
-  test('§11.74 P8: a page that does not read is closed with 4000', { timeout: deadline(120_000) }, async () => {
+  test('§11.74 P8: a page that does not read is closed with 4000 (S-22)', { timeout: deadline(120_000) }, async () => {
     const room = freshRoom();
     const lazy = await enter(`/${room}`);
     const lively = await enter(`/${room}`, { name: 'Lively' });

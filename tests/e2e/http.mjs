@@ -606,7 +606,7 @@ describe('requests that are none', () => {
   const good = { Origin: 'ORIGIN', Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' };
   const lines = fields => Object.entries(fields).filter(([, value]) => value !== undefined).map(([name, value]) => `${name}: ${value}`).join('\r\n');
 
-  test('a handshake that is not one is refused (S-13)', async () => {
+  test('a handshake that is not one is refused (S-13, S-19)', async () => {
     const page = await Page.open(node.url, '/lobby');
     const ask = async (fields, bytes = text => text) => raw(node.httpPort,
       bytes(upgrade(lines(fields)).replace('TOKEN', encodeURIComponent(page.csrf)).replace('ORIGIN', node.url)),

@@ -17,6 +17,7 @@ copy=$(mktemp -d "${TMPDIR:-/tmp}/livetea-mutations.XXXXXX")
 trap 'rm -rf "$copy"' EXIT
 (cd "$root" && git ls-files -z | xargs -0 cp --parents -t "$copy")
 cd "$copy"
+git init -q # what looks for the files of the tree asks git
 if [ -e "$root/node_modules" ]; then ln -s "$root/node_modules" node_modules; fi
 
 # A compiler cache, where there is one, knows most of it already, wherever the copy lies.
