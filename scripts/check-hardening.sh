@@ -40,6 +40,7 @@ x86_64)
         echo "$program: functions do not mark where a jump may land (-fcf-protection)" >&2
         wrong=1
     }
+    # shellcheck disable=SC2016
     must "does not touch large frames page by page (-fstack-clash-protection)" 'or[lq] +\$0x0,(0x[0-9a-f]+)?\(%rsp' "$code"
     ;;
 esac

@@ -251,7 +251,9 @@ describe('what people write', () => {
       return verdict;
     }));
     verdicts.forEach((verdict, i) => assert.ok(['answered', 1002, 1003, 1007, 1008, 1009].includes(verdict), `${odd[i].slice(0, 80)}: ${verdict}`));
-    for (const at of [8, 9, 10, 15, 16, 17]) assert.notEqual(verdicts[at], 'answered', odd[at].slice(0, 60));
+    // Lawful, if odd: minus nothing, an object of many keys, an event of a long name, a number of many digits.
+    const lawful = new Set(odd.filter(text => /-0\]$|"k1":1|"eee|,0\.000/.test(text)));
+    verdicts.forEach((verdict, i) => assert.equal(verdict === 'answered', lawful.has(odd[i]), `${odd[i].slice(0, 80)}: ${verdict}`));
     await witness.send('nobody else noticed');
     await witness.close();
   });

@@ -1,15 +1,15 @@
 // Many bad clients at once, as a process of their own, so that they take no turn of the loop of who measures:
 //
-//   fork(bad_crowd.mjs, [JSON.stringify({ base, port, room, count })])  ->  'here', then counts with 'stop'
+//   fork(bad_crowd.mjs, [JSON.stringify({ base, port, room, count, kinds })])  ->  'here', then counts with 'stop'
 //
-// Each of five kinds is a fifth of them: a message that never ends, floods of control frames, JSON that is
+// As many of each kind that is asked for: a message that never ends, floods of control frames, JSON that is
 // none, heads a byte at a time, and pages that never read. Who is closed comes again a second later or so.
 import net from 'node:net';
 import { Page, topic } from './phoenix.mjs';
 import { CONTINUED, PING, PONG, RawSocket, TEXT, frame } from './raw_socket.mjs';
 import { pause } from './wait.mjs';
 
-const { base, port, room, count } = JSON.parse(process.argv[2]);
+const { base, port, room, count, kinds } = JSON.parse(process.argv[2]);
 const counts = { endless: 0, floods: 0, json: 0, drops: 0, deaf: 0, closed: {}, failed: 0 };
 const sockets = new Set();
 let stopped = false, here = 0;
@@ -31,8 +31,8 @@ const flood = Buffer.concat(Array.from({ length: 1_000 }, (_, i) => frame(i % 2 
 const odd = ['[', `${'['.repeat(30_000)}`, `{"a":${'1'.repeat(60_000)}}`, '[1,2,3,4,5]', `[null,"1","phoenix","heartbeat",${'{"a":'.repeat(5_000)}`, '["4","4","lv:lt","event",{"type":"form"}]', '"\\ud800"'];
 const join = JSON.stringify(['4', '4', topic, 'phx_join', { url: `${base}/${room}`, params: { _csrf_token: page.csrf }, session: page.session, static: null, sticky: false }]);
 
-const kinds = [
-  async i => {
+const clients = {
+  endless: async i => {
     const raw = await open(i);
     await raw.write(spaces);
     for (let n = 0; n < 10 && !raw.isOver && !stopped; n++) { await raw.write(nothing); await pause(500); }
@@ -40,19 +40,19 @@ const kinds = [
     counts.endless++;
     return raw;
   },
-  async i => {
+  floods: async i => {
     const raw = await open(i);
     await raw.write(flood);
     counts.floods++;
     return raw;
   },
-  async i => {
+  json: async i => {
     const raw = await open(i);
     for (const text of odd) if (!raw.isOver) await raw.write(frame(TEXT, text));
     counts.json++;
     return raw;
   },
-  async i => {
+  drops: async i => {
     const raw = await open(i, null);
     for (const byte of `GET /${room} HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(100)}`) {
       if (raw.isOver || stopped) break;
@@ -62,7 +62,7 @@ const kinds = [
     counts.drops++;
     return raw;
   },
-  async i => {
+  deaf: async i => {
     const raw = await open(i);
     await raw.write(frame(TEXT, join));
     await raw.until('answer to the join', () => raw.events.length > 0 || raw.isOver);
@@ -74,7 +74,7 @@ const kinds = [
     }
     return raw;
   },
-];
+};
 
 const all = Array.from({ length: count }, async (_, i) => {
   let isNew = true;
@@ -82,7 +82,7 @@ const all = Array.from({ length: count }, async (_, i) => {
   while (!stopped) {
     let raw;
     try {
-      const doing = kinds[i % kinds.length](i);
+      const doing = clients[kinds[i % kinds.length]](i);
       if (isNew && ++here === count) process.send?.('here');
       isNew = false;
       raw = await doing;
