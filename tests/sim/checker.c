@@ -46,6 +46,11 @@ struct page {
     UT_hash_handle hh;
 };
 
+struct text {
+    uint64_t hash, id;
+    UT_hash_handle hh;
+};
+
 struct own { /* the highest acknowledged number of a client in a room */
     uint64_t key, number;
     UT_hash_handle hh;
@@ -59,6 +64,9 @@ struct checker {
     struct final finals[CHECKER_NODES];
     struct page *pages;
     struct own *own;
+    struct text *texts;
+    uint64_t no_recovery, waited_ms; /* how often, and the first time, */
+    unsigned waiting;                /* and of which client */
     const struct final *reference;
     uint64_t *previous; /* by number: the number of the message before it in its room */
     struct checker_report *report;
@@ -128,6 +136,13 @@ void checker_refused(struct checker *checker, uint64_t id)
     if (command != NULL) command->is_refused = true;
 }
 
+void checker_no_recovery(struct checker *checker, unsigned client, uint64_t waited_ms)
+{
+    if (checker->no_recovery++ > 0) return;
+    checker->waiting = client;
+    checker->waited_ms = waited_ms;
+}
+
 void checker_mount(struct checker *checker, unsigned page, unsigned client, unsigned room,
                    bool is_behind, const struct checker_line *lines, size_t lines_count)
 {
@@ -169,6 +184,7 @@ void checker_free(struct checker *checker)
     struct command *command, *next_command;
     struct page *page, *next_page;
     struct own *own, *next_own;
+    struct text *text, *next_text;
     HASH_ITER(hh, checker->commands, command, next_command) {
         HASH_DEL(checker->commands, command);
         mem_free(command);
@@ -180,6 +196,10 @@ void checker_free(struct checker *checker)
     HASH_ITER(hh, checker->own, own, next_own) {
         HASH_DEL(checker->own, own);
         mem_free(own);
+    }
+    HASH_ITER(hh, checker->texts, text, next_text) {
+        HASH_DEL(checker->texts, text);
+        mem_free(text);
     }
     for (size_t i = 0; i < checker->seen_count; i++)
         mem_free(checker->seen[i].lines);
@@ -279,6 +299,22 @@ static void check_sender(struct checker *checker, const struct command *command,
     *before = command->sequence;
 }
 
+/* Somebody gave the same message another id. */
+static void check_text(struct checker *checker, const struct checker_line *line)
+{
+    struct text *text;
+    if (line->text == 0) return;
+    HASH_FIND(hh, checker->texts, &line->text, sizeof line->text, text);
+    if (text != NULL && text->id != line->id)
+        found(checker, CHECKER_DUPLICATE, "the text of id %" PRIx64 " again as %" PRIx64, text->id,
+              line->id);
+    if (text != NULL) return;
+    text = mem_new(sizeof *text);
+    text->hash = line->text;
+    text->id = line->id;
+    HASH_ADD(hh, checker->texts, hash, sizeof text->hash, text);
+}
+
 static void scan_reference(struct checker *checker)
 {
     const struct final *reference = checker->reference;
@@ -290,6 +326,7 @@ static void scan_reference(struct checker *checker)
             found(checker, CHECKER_LOG_ORDER, "number %" PRIu64 " behind %" PRIu64, line->number,
                   number);
         number = line->number;
+        check_text(checker, line);
         struct command *command = find(checker, line->id);
         if (command == NULL) {
             found(checker, CHECKER_GHOST, "id %" PRIx64 " at %" PRIu64, line->id, line->number);
@@ -496,5 +533,9 @@ bool checker_run(struct checker *checker, struct checker_report *report)
     link_rooms(checker);
     check_seen(checker);
     check_ends(checker);
+    if (checker->no_recovery > 0)
+        found(checker, CHECKER_NO_RECOVERY,
+              "client %u waits for %" PRIu64 " ms, and %" PRIu64 " more", checker->waiting,
+              checker->waited_ms, checker->no_recovery - 1);
     return report->first == CHECKER_ERRORS;
 }

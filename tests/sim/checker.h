@@ -6,7 +6,7 @@
  *
  *   the logs        the longest is the reference R. Another one differs in a place: DIVERGED; is shorter:
  *                   NOT_CONVERGED; could not be read: NO_FINAL
- *   R itself        numbers are 1, 2, 3...: LOG_ORDER; an id twice: DUPLICATE; that nobody sent: GHOST; that
+ *   R itself        numbers are 1, 2, 3...: LOG_ORDER; an id twice, or a text under two ids: DUPLICATE; that nobody sent: GHOST; that
  *                   was refused: FAIL_APPEARED; before an earlier one of its client: SENDER_ORDER; before
  *                   one that was acknowledged when it was first sent: REALTIME_ORDER
  *   answers         acknowledged and not in R: LOST; with another number: ACK_NUMBER; with two: ACK_CHANGED.
@@ -17,6 +17,8 @@
  *                   last again: VIEW_DUPLICATE, an earlier one: VIEW_REORDER, one further on: VIEW_GAP;
  *                   not in R: VIEW_PHANTOM; with another id: VIEW_MISMATCH; not at R's end at last:
  *                   VIEW_STALLED
+ *   waiting         somebody waits for too long for an answer, or for one that is not a refusal when all is
+ *                   well again, which the caller measures: NO_RECOVERY
  *
  * An id is a number of the caller's; a refusal counts as one only if no try of the same id was answered
  * otherwise or is still open, which is the caller's to know.
@@ -47,7 +49,8 @@
     X(VIEW_GAP)          \
     X(VIEW_PHANTOM)      \
     X(VIEW_MISMATCH)     \
-    X(VIEW_STALLED)
+    X(VIEW_STALLED)      \
+    X(NO_RECOVERY)
 
 #define CHECKER_ENUM(name) CHECKER_##name,
 enum checker_error { CHECKER_TABLE(CHECKER_ENUM) CHECKER_ERRORS };
@@ -58,6 +61,7 @@ const char *checker_name(enum checker_error error);
 struct checker_line { /* of a log */
     uint64_t number, id;
     uint64_t digest; /* some bytes of it: equal numbers, equal digests */
+    uint64_t text;   /* a hash of it: no two are the same. 0 = not told */
     unsigned room;
 };
 
@@ -77,6 +81,8 @@ void checker_free(struct checker *checker);
 void checker_sent(struct checker *checker, uint64_t id, unsigned client, uint64_t sequence);
 void checker_acknowledged(struct checker *checker, uint64_t id, uint64_t number);
 void checker_refused(struct checker *checker, uint64_t id);
+
+void checker_no_recovery(struct checker *checker, unsigned client, uint64_t waited_ms);
 
 /* A page shows `lines` of its room now, and everything behind them from now on. `client`: whose writes it
  * must show, UINT_MAX = nobody's. */

@@ -13,6 +13,11 @@ enum {
     OTHER_PERCENT = 3,
     HALVES_MS = 40, /* a mistake's, between the two steps of a mount */
     QUEUE_MAX = 64,
+    SLOW_MAX = 8, /* events that wait for a slow page */
+    SLOW_PERCENT = 10,
+    SLOW_MS = 4000,
+    SLACK_MS =
+        700, /* of an answer: a tick, the way, a look into the store when there is little to do */
     BY_HAND = 1000,
     OTHERS = 2000 /* names of clients that use the ids of others */
 };
@@ -20,8 +25,10 @@ enum {
 struct attempt {
     uint64_t id;
     int client; /* -1: nobody waits for it */
-    bool is_settled;
+    bool is_answered, is_late;
     uint64_t number;
+    unsigned node;
+    uint64_t asked_ms;
 };
 
 struct client {
@@ -30,7 +37,7 @@ struct client {
     uint64_t sequence, id;
     unsigned tries, unsettled; /* of this id: made, and not refused */
     uint64_t attempt;          /* the one that is waited for; 0 = none */
-    bool is_waiting;
+    bool is_waiting, needs_proof;
 };
 
 struct page {
@@ -38,7 +45,7 @@ struct page {
     unsigned index, room;
     int client; /* its own */
     struct world_node *node;
-    bool is_mounted, is_behind, is_subscribed, is_trying;
+    bool is_mounted, is_behind, is_subscribed, is_trying, is_slow;
     uint64_t seen; /* shown, or its own and acknowledged */
     uint64_t held_since_ms;
     unsigned misses;
@@ -51,7 +58,7 @@ struct crowd {
     struct world *world;
     struct crowd_options options;
     struct attempt *attempts;
-    size_t attempts_count, attempts_size;
+    size_t attempts_count, attempts_size, attempts_settled; /* settled: all below are answered */
     struct client *clients;
     struct page *pages;
     unsigned left, names;
@@ -111,7 +118,7 @@ static uint64_t id_of(unsigned name, uint64_t sequence)
 
 static unsigned name_of(uint64_t id)
 {
-    return (unsigned)((id & ~WORLD_OTHER) >> 20);
+    return (unsigned)((id & ~(WORLD_OTHER | WORLD_AGAIN)) >> 20);
 }
 
 /* Whoever uses an id for another message is another client. */
@@ -164,7 +171,8 @@ static uint64_t send_try(struct crowd *crowd, int client, uint64_t id, unsigned 
         crowd->attempts =
             mem_grow(crowd->attempts, crowd->attempts_size * sizeof(*crowd->attempts));
     }
-    crowd->attempts[crowd->attempts_count++] = (struct attempt){.id = id, .client = client};
+    crowd->attempts[crowd->attempts_count++] =
+        (struct attempt){.id = id, .client = client, .node = node, .asked_ms = world->sim.now_ms};
     uint64_t attempt = crowd->attempts_count;
     /* Who uses the ids of others waits for no answer: no order is promised to him. */
     uint64_t sequence = (id & WORLD_OTHER) != 0 ? 0 : id & 0xfffff;
@@ -237,8 +245,9 @@ static void make_try(struct client *client)
 static void next_command(struct crowd *crowd, const struct soon *soon)
 {
     struct client *client = &crowd->clients[soon->a];
-    if (crowd->left == 0 || crowd->is_finishing) return;
-    crowd->left--;
+    bool is_over = crowd->left == 0 || crowd->is_finishing;
+    if (client->is_waiting || (is_over && !client->needs_proof)) return;
+    if (!is_over) crowd->left--;
     client->is_waiting = true;
     client->id = id_of(client->name, ++client->sequence);
     client->tries = client->unsettled = 0;
@@ -288,6 +297,7 @@ static void on_late(struct crowd *crowd, const struct soon *soon)
 static void on_accepted(struct crowd *crowd, struct client *client)
 {
     struct world *world = crowd->world;
+    client->needs_proof = false;
     if (sim_chance(&world->sim, 15))
         later(crowd, sim_between(&world->sim, 10, 6000), on_late, client->id, client->room);
     pause_then_next(client);
@@ -335,7 +345,11 @@ static void answer_arrives(struct crowd *crowd, const struct soon *soon)
     struct client *client = &crowd->clients[attempt->client];
     if (client->id != attempt->id || !client->is_waiting) return;
     client->unsettled -= is_refused;
-    if (is_accepted) {
+    if (crowd->world->mistake == NEW_ID_WHEN_REFUSED && is_refused && !is_final) {
+        client->id += WORLD_AGAIN & -WORLD_AGAIN;
+        client->tries = client->unsettled = 0;
+        try_again(crowd, &(struct soon){.a = client->index});
+    } else if (is_accepted) {
         on_accepted(crowd, client);
     } else if (is_refused && client->unsettled == 0) {
         checker_refused(crowd->world->checker, client->id);
@@ -348,8 +362,40 @@ static void answer_arrives(struct crowd *crowd, const struct soon *soon)
     }
 }
 
+/* An answer that does not come is as bad as a wrong one. A node that was stopped could not give any. */
+static void check_wait(struct crowd *crowd, struct attempt *attempt)
+{
+    struct world *world = crowd->world;
+    const struct world_node *node = &world->nodes[attempt->node];
+    uint64_t now_ms = world->sim.now_ms, since_ms = node->leaderless_ms;
+    uint64_t waited_ms = now_ms - attempt->asked_ms, slack_ms = SLACK_MS + world->lookup_ms;
+    if (node->host.is_paused || node->resumed_ms >= attempt->asked_ms || attempt->is_late) return;
+    if (waited_ms > world->wait_max_ms) world->wait_max_ms = waited_ms;
+    bool is_leaderless = since_ms > 0 && now_ms - since_ms > slack_ms;
+    uint64_t most_ms = is_leaderless ? NO_LEADER_WAIT_MAX_MS : FORWARD_DEADLINE_MS;
+    if (waited_ms <= most_ms + slack_ms) return;
+    attempt->is_late = true;
+    checker_no_recovery(world->checker, client_of(attempt->id), waited_ms);
+}
+
+static void check_waits(struct crowd *crowd)
+{
+    size_t *settled = &crowd->attempts_settled;
+    while (*settled < crowd->attempts_count && crowd->attempts[*settled].is_answered)
+        (*settled)++;
+    for (size_t i = *settled; i < crowd->attempts_count; i++)
+        if (!crowd->attempts[i].is_answered) check_wait(crowd, &crowd->attempts[i]);
+}
+
+void crowd_asks_again(struct crowd *crowd, uint64_t attempt)
+{
+    crowd->attempts[attempt - 1].asked_ms = crowd->world->sim.now_ms;
+}
+
 void crowd_answered(struct crowd *crowd, uint64_t attempt, const struct answer *answer)
 {
+    check_wait(crowd, &crowd->attempts[attempt - 1]);
+    crowd->attempts[attempt - 1].is_answered = true;
     uint64_t in_ms = sim_between(&crowd->world->sim, 1, 4);
     later(crowd, in_ms, answer_arrives, attempt, 0)->answer = *answer;
 }
@@ -373,6 +419,14 @@ static void show(struct page *page, const struct checker_line *line)
     checker_view(page->crowd->world->checker, page->index, line->number, line->id);
 }
 
+static void become_level(struct page *page)
+{
+    bool is_level = page->is_behind && !page->is_slow && page->node->chat.number >= page->seen;
+    if (!is_level) return;
+    page->is_behind = false;
+    checker_level(page->crowd->world->checker, page->index);
+}
+
 /* The picture and the subscription, in one step. */
 static void mount(struct page *page, bool is_behind)
 {
@@ -391,6 +445,26 @@ static void mount(struct page *page, bool is_behind)
     page->misses = 0;
 }
 
+static void reads_again(struct crowd *crowd, const struct soon *soon)
+{
+    struct page *page = &crowd->pages[soon->a];
+    if (page->epoch != soon->b || !page->is_slow) return;
+    page->is_slow = false;
+    for (size_t i = 0; i < page->queued; i++)
+        show(page, &page->queue[i]);
+    page->queued = 0;
+    become_level(page);
+}
+
+static void reads_slowly(struct page *page)
+{
+    struct crowd *crowd = page->crowd;
+    page->is_slow = true;
+    page->queued = 0;
+    later(crowd, sim_between(&crowd->world->sim, 100, SLOW_MS), reads_again, page->index,
+          page->epoch);
+}
+
 static void other_half(struct crowd *crowd, const struct soon *soon)
 {
     struct page *page = &crowd->pages[soon->a];
@@ -399,6 +473,7 @@ static void other_half(struct crowd *crowd, const struct soon *soon)
         mount(page, false);
         for (size_t i = 0; i < page->queued; i++)
             show(page, &page->queue[i]);
+        page->queued = 0;
     }
     page->is_subscribed = true;
 }
@@ -463,7 +538,7 @@ static void page_try(struct page *page, struct world_node *node, uint64_t in_ms)
 static void leave(struct page *page)
 {
     page->node = NULL;
-    page->is_subscribed = page->is_mounted = false;
+    page->is_subscribed = page->is_mounted = page->is_slow = false;
     page->epoch++;
 }
 
@@ -479,15 +554,30 @@ static void page_ticks(struct crowd *crowd, const struct soon *soon)
     struct page *page = &crowd->pages[soon->a];
     struct sim *sim = &crowd->world->sim;
     later(crowd, 1000, page_ticks, page->index, 0);
+    if (page->index == 0) check_waits(crowd);
     if (page->node == NULL) {
         if (!page->is_trying) page_elsewhere(page, 1);
         return;
     }
     page->misses = page->node->host.is_paused ? page->misses + 1 : 0;
     bool is_gone = page->misses >= 3 || !page->node->is_member;
+    bool is_slow = page->is_slow || !page->is_subscribed || crowd->is_finishing;
+    if (!is_slow && sim_chance(sim, SLOW_PERCENT)) reads_slowly(page);
     if (!is_gone && (crowd->is_finishing || !sim_chance(sim, 5))) return;
     leave(page);
     page_elsewhere(page, sim_between(sim, 1, 100));
+}
+
+static void deliver(struct page *page, const struct checker_line *line)
+{
+    if (!page->is_slow) {
+        show(page, line);
+    } else if (page->queued < SLOW_MAX) {
+        page->queue[page->queued++] = *line;
+    } else if (page->crowd->world->mistake != SLOW_PAGE_LOSES) {
+        leave(page);
+        page_elsewhere(page, 100);
+    }
 }
 
 void crowd_event(struct crowd *crowd, struct world_node *node, const struct checker_line *line)
@@ -497,7 +587,7 @@ void crowd_event(struct crowd *crowd, struct world_node *node, const struct chec
         if (page->node != node || page->room != line->room) continue;
         bool queues = crowd->world->mistake == SUBSCRIBE_THEN_RENDER && !page->is_subscribed;
         if (queues && page->queued < QUEUE_MAX) page->queue[page->queued++] = *line;
-        if (page->is_subscribed) show(page, line);
+        if (page->is_subscribed) deliver(page, line);
     }
 }
 
@@ -505,9 +595,7 @@ void crowd_entry(struct crowd *crowd, struct world_node *node)
 {
     for (unsigned i = 0; i < crowd->options.pages; i++) {
         struct page *page = &crowd->pages[i];
-        if (page->node != node || !page->is_behind || node->chat.number < page->seen) continue;
-        page->is_behind = false;
-        checker_level(crowd->world->checker, page->index);
+        if (page->node == node) become_level(page);
     }
 }
 
@@ -547,13 +635,38 @@ void crowd_finish(struct crowd *crowd)
     crowd->is_finishing = true;
 }
 
+void crowd_prove(struct crowd *crowd)
+{
+    for (unsigned i = 0; i < crowd->options.clients; i++) {
+        crowd->clients[i].needs_proof = true;
+        if (!crowd->clients[i].is_waiting) later(crowd, 1, next_command, i, 0);
+    }
+}
+
+bool crowd_is_proved(const struct crowd *crowd)
+{
+    for (unsigned i = 0; i < crowd->options.clients; i++)
+        if (crowd->clients[i].needs_proof) return false;
+    return true;
+}
+
+void crowd_end_proof(struct crowd *crowd)
+{
+    for (unsigned i = 0; i < crowd->options.clients; i++) {
+        struct client *client = &crowd->clients[i];
+        if (client->needs_proof)
+            checker_no_recovery(crowd->world->checker, client->name, crowd->world->proof_max_ms);
+        client->needs_proof = false;
+    }
+}
+
 bool crowd_is_done(const struct crowd *crowd)
 {
     for (unsigned i = 0; i < crowd->options.clients; i++)
         if (crowd->clients[i].is_waiting) return false;
     for (unsigned i = 0; i < crowd->options.pages; i++) {
         const struct page *page = &crowd->pages[i];
-        if (!page->is_mounted || page->is_behind) return false;
+        if (!page->is_mounted || page->is_behind || page->is_slow) return false;
     }
     return true;
 }

@@ -7,6 +7,9 @@
  * A refusal speaks of the try that it answers. It counts as "never in the log" only when no other try of the
  * id was left without an answer.
  *
+ * Nobody waits for an answer for longer than is promised, whatever happens to the others.
+ *
+ * A page may be slow to read: some events wait for it, and when it has too many it is closed and mounts again.
  * A page mounts at some node, brings the last number that it has shown or that its own client was
  * acknowledged, and moves when its node ends or keeps silent.
  */
@@ -27,6 +30,11 @@ void crowd_free(struct crowd *crowd);
 void crowd_start(struct crowd *crowd);
 /* Clients try without end now, and the pages stay where they are. */
 void crowd_finish(struct crowd *crowd);
+/* Each client sends one more command, or as many as it takes until one is accepted. Who is still not accepted
+ * at the end of the proof is told to the checker. */
+void crowd_prove(struct crowd *crowd);
+bool crowd_is_proved(const struct crowd *crowd);
+void crowd_end_proof(struct crowd *crowd);
 /* Every client has its answers, and every page is mounted and level. */
 bool crowd_is_done(const struct crowd *crowd);
 
@@ -38,6 +46,8 @@ uint64_t crowd_number(const struct crowd *crowd, unsigned who, unsigned n);
 /* ---- the nodes tell ---- */
 
 void crowd_answered(struct crowd *crowd, uint64_t attempt, const struct answer *answer);
+/* The node that took it looks into its store anew. */
+void crowd_asks_again(struct crowd *crowd, uint64_t attempt);
 void crowd_event(struct crowd *crowd, struct world_node *node, const struct checker_line *line);
 void crowd_entry(struct crowd *crowd, struct world_node *node);
 void crowd_node_gone(struct crowd *crowd, struct world_node *node);

@@ -12,7 +12,10 @@ enum {
     FAULTS_MAX = 7,
     SETTLE_MS = 2000,
     FINISH_MS = 120000,
-    LEVEL_MS = 10000
+    LEVEL_MS = 10000,
+    PROOF_MS = 30000,
+    HELD_MS = 4500,
+    HELD_LONG_MS = 12000
 };
 
 static const char *const fault_names[] = {
@@ -160,6 +163,12 @@ static void flicker(struct world *world)
     }
 }
 
+static int64_t jump(struct world *world)
+{
+    static const int64_t jumps_ms[] = {-3600000, -1000, 1000, 3600000, 86400000};
+    return jumps_ms[sim_draw(&world->sim, 5)];
+}
+
 static void break_disk(struct world *world, unsigned i)
 {
     struct disk *disk = &world->nodes[i].disk.disk;
@@ -200,6 +209,7 @@ static void begin(struct schedule *schedule, enum fault_kind kind)
     case FAULT_SLOW_DISK: world->nodes[victim].disk.disk.latency_ms = 2500; break;
     case FAULT_DISK_ERROR: break_disk(world, victim); break;
     case FAULT_DISK_FULL: world_fill_disk(world, victim, true); break;
+    case FAULT_CLOCK: world->nodes[victim].clock_ms += jump(world); break;
     case FAULT_STORE_STUCK: world->nodes[victim].store.is_stuck = true; break;
     case FAULT_TRANSFER: world_transfer(world, any_member(world)); break;
     case FAULT_MEMBER: grow(world); break;
@@ -225,7 +235,7 @@ static void run_faults(struct schedule *schedule)
             begin(schedule, (enum fault_kind)sim_draw(sim, FAULTS));
             schedule->faults++;
         }
-        world_run(world, sim_between(sim, 500, 4500));
+        world_run(world, sim_between(sim, 500, sim_chance(sim, 15) ? HELD_LONG_MS : HELD_MS));
         sim_trace(sim, "---- heal");
         heal(world);
         schedule->faults++;
@@ -251,11 +261,25 @@ static bool settle(struct world *world)
     return true;
 }
 
+/* And every client is soon heard again. */
+static void prove(struct world *world)
+{
+    uint64_t healed_ms = world->sim.now_ms;
+    crowd_prove(world->crowd);
+    while (!crowd_is_proved(world->crowd) && world->sim.now_ms - healed_ms < PROOF_MS) {
+        world_run(world, 50);
+        start_members(world);
+    }
+    world->proof_max_ms = world->sim.now_ms - healed_ms;
+    crowd_end_proof(world->crowd);
+}
+
 static bool finish(struct world *world)
 {
-    uint64_t until_ms = world->sim.now_ms + FINISH_MS;
     crowd_finish(world->crowd);
     if (!settle(world)) return false;
+    prove(world);
+    uint64_t until_ms = world->sim.now_ms + FINISH_MS;
     world_run(world, SETTLE_MS);
     while (world->sim.now_ms < until_ms) {
         world_run(world, 250);
@@ -330,6 +354,8 @@ static void take_numbers(const struct world *world, struct run_result *result)
     result->ended = world->ended;
     result->kept = world->net.kept;
     result->level_ms = world->level_ms;
+    result->wait_max_ms = world->wait_max_ms;
+    result->proof_max_ms = world->proof_max_ms;
     result->lost = world->net.lost;
 }
 

@@ -18,6 +18,7 @@
     X(SLOW_DISK, "slow disk")                                     \
     X(DISK_ERROR, "disk error") /* the next write, or read */     \
     X(DISK_FULL, "disk full")                                     \
+    X(CLOCK, "clock jumps") /* the wall's, for good */            \
     X(STORE_STUCK, "store stuck")                                 \
     X(TRANSFER, "transfer")                                       \
     X(MEMBER, "one more member")                                  \
@@ -44,7 +45,7 @@ struct run_result {
     char words[240];
     struct checker_report report;
     uint64_t virtual_ms, events, elections, kills, gaps, snapshots, backfilled, retries, known,
-        lost, kept, repeated, changed, ended, level_ms;
+        lost, kept, repeated, changed, ended, level_ms, wait_max_ms, proof_max_ms;
     unsigned faults, kinds[FAULTS];
 };
 

@@ -26,6 +26,7 @@ struct totals {
     uint64_t seeds, failed, commands, acknowledged, unknown, present, refused, mounts, views;
     uint64_t virtual_ms, events, elections, kills, gaps, snapshots, backfilled, retries, known;
     uint64_t faults, kinds[FAULTS], repeated, changed, ended, kept, level_ms, level_max_ms;
+    uint64_t wait_max_ms, proof_ms, proof_max_ms;
 };
 
 static enum mistake mistake_of(const char *text)
@@ -97,6 +98,9 @@ static void add(struct totals *totals, const struct run_result *result)
     for (int i = 0; i < FAULTS; i++)
         totals->kinds[i] += result->kinds[i];
     totals->level_ms += result->level_ms;
+    totals->proof_ms += result->proof_max_ms;
+    if (result->wait_max_ms > totals->wait_max_ms) totals->wait_max_ms = result->wait_max_ms;
+    if (result->proof_max_ms > totals->proof_max_ms) totals->proof_max_ms = result->proof_max_ms;
     if (result->level_ms > totals->level_max_ms) totals->level_max_ms = result->level_ms;
 }
 
@@ -121,9 +125,13 @@ static void report(const struct totals *t, double seconds)
     printf("ids found in a store %" PRIu64 ", searched again %" PRIu64
            ", found when applied %" PRIu64 "; changes of members %" PRIu64 "\n",
            t->known, t->retries, t->repeated, t->changed);
-    printf("all level after the last fault: %.1f s on average, %.1f s at most\n",
-           (double)t->level_ms / 1000 / (double)(t->seeds == 0 ? 1 : t->seeds),
-           (double)t->level_max_ms / 1000);
+    double seeds = (double)(t->seeds == 0 ? 1 : t->seeds);
+    printf("all level after the last fault: %.1f s on average, %.1f s at most; then every client "
+           "accepted "
+           "again: %.1f and %.1f s; longest wait for an answer %.1f s\n",
+           (double)t->level_ms / 1000 / seeds, (double)t->level_max_ms / 1000,
+           (double)t->proof_ms / 1000 / seeds, (double)t->proof_max_ms / 1000,
+           (double)t->wait_max_ms / 1000);
 }
 
 /* So many seeds that all are good prove nothing of what none of them had. */

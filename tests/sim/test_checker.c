@@ -245,6 +245,31 @@ static void show(uint64_t shown_to, uint64_t number, uint64_t id, enum checker_e
     expect(checker, error);
 }
 
+/* Two ids are one message when the text is the same. */
+static void texts(void **state)
+{
+    (void)state;
+    for (unsigned same = 0; same < 2; same++) {
+        struct checker *checker = begin();
+        struct checker_line lines[3];
+        memcpy(lines, logged(1, 3), sizeof lines);
+        for (unsigned n = 0; n < 3; n++)
+            lines[n].text = 200 + n;
+        if (same == 1) lines[2].text = lines[0].text;
+        checker_final(checker, 0, lines, 3);
+        expect(checker, same == 1 ? CHECKER_DUPLICATE : CHECKER_ERRORS);
+    }
+}
+
+static void no_recovery(void **state)
+{
+    (void)state;
+    struct checker *checker = begin();
+    all_have(checker, 3);
+    checker_no_recovery(checker, CLIENT, 6000);
+    expect(checker, CHECKER_NO_RECOVERY);
+}
+
 static void views(void **state)
 {
     (void)state;
@@ -277,6 +302,8 @@ int main(void)
         PROMISE("P9", stale_mount),
         PROMISE("P9", not_your_writes),
         cmocka_unit_test(views),
+        PROMISE("P3", texts),
+        PROMISE("P10", no_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

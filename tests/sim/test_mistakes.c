@@ -16,7 +16,7 @@
 #include "faults.h"
 #include "promise.h"
 
-enum { SEEDS = 400 };
+enum { SEEDS = 1000 };
 
 /* Found by hand-made scenarios only: chance would have to hit some ten milliseconds four times in a row. */
 static bool is_rare(enum mistake mistake)

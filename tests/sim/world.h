@@ -35,6 +35,7 @@ enum { WORLD_HEARTBEAT_MS = 100, WORLD_ELECTION_MS = 1000, WORLD_ROOMS = 2, WORL
     X(ACK_BEFORE_FLUSH, 6, "the log says that it is stored before it is")                         \
     X(OLD_TERM_COMMIT, 7, "entries of old terms are committed by counting")                       \
     X(LOST_IS_REFUSED, 8, "lost leadership is told as refused")                                   \
+    X(NEW_ID_WHEN_REFUSED, 9, "what was refused once is sent under a new id")                     \
     X(SERVES_AFTER_PAUSE, 10, "an old leader answers after a pause as before it")                 \
     X(NOT_READY, 11,                                                                              \
       "a new leader judges before it has applied the old terms, and nobody after it")             \
@@ -46,9 +47,12 @@ enum { WORLD_HEARTBEAT_MS = 100, WORLD_ELECTION_MS = 1000, WORLD_ROOMS = 2, WORL
     X(STORE_AHEAD, 17, "the store's mark of the log is ahead of its events")                      \
     X(BACKFILL_STOPS, 18, "a backfill stops halfway, and the node serves")                        \
     X(CLOCK_IN_APPLY, 19, "applying looks at the clock")                                          \
+    X(SLOW_PAGE_LOSES, 21, "what a slow page cannot take is left out")                            \
+    X(RATE_BY_WALL_CLOCK, 23, "the limit of a sender's rate looks at the wall clock")             \
     X(NUMBER_OVERWRITTEN, 24, "a second answer has the number of the last event")                 \
     X(GOES_ON_AFTER_UNKNOWN, 25, "a command lands behind the client's next one")                  \
     X(FORGETS_TAIL, 26, "entries at the log's end are lost, and nobody notices")                  \
+    X(NEVER_UNKNOWN, 28, "without a leader a command waits for one")                              \
     X(WINDOW_TOO_SHORT, 29, "a search that is older than the window counts as one")               \
     X(SNAPSHOT_NOT_HELD, 30, "the log is cut before the store has it")
 
@@ -72,6 +76,7 @@ struct store {              /* a node's event store */
     uint64_t mark, told_mark;   /* raft_durable */
     bool is_committing, is_stuck;
     unsigned latency_ms;
+    int64_t at_ms; /* of the last event that was told in this life */
 };
 
 struct taken; /* a command on its way through the node that took it */
@@ -98,6 +103,8 @@ struct world_node {
     struct in_flight *entry;
     bool is_leading, is_closing, in_entry;
     uint64_t resumed_ms;
+    uint64_t leaderless_ms; /* since when, 0 = somebody leads */
+    int64_t clock_ms;       /* how wrong its wall clock is; stays when it ends */
     raft_id leader, elected;
     raft_term leader_term, elected_term;
     uint64_t chunks;     /* of backfill */
@@ -134,6 +141,8 @@ struct world {
     char fatal[200];
     bool jumps; /* to on_fatal when a node ends itself; else the process ends */
     jmp_buf on_fatal;
+    uint64_t wait_max_ms,
+        proof_max_ms;  /* for an answer; for one that accepts after the last heal */
     uint64_t level_ms; /* from the last heal until all were level */
     uint64_t elections, kills, ended, gaps, snapshots, backfilled, retries, known, repeated,
         changed;
@@ -189,4 +198,6 @@ unsigned world_room_of(struct slice room);
 /* Of two messages that are sent under one id: the text of the other one ends with an exclamation mark, and
  * its id for the checker has this bit. */
 #define WORLD_OTHER (UINT64_C(1) << 63)
+/* A mistake counts the ids of one message here. */
+#define WORLD_AGAIN (UINT64_C(0xff) << 48)
 bool world_is_other(struct slice text);

@@ -227,7 +227,8 @@ static void hand_over(struct world_node *node)
 void node_tick(struct world_node *node)
 {
     uint64_t now_ms = node->world->sim.now_ms;
-    forward_tick(node->forward, now_ms);
+    bool waits = node->world->mistake == NEVER_UNKNOWN && node->leaderless_ms > 0;
+    if (!waits) forward_tick(node->forward, now_ms);
     hand_over(node);
     backfill(node);
     if (now_ms - node->beat_ms < BEAT_EVERY_MS) return;

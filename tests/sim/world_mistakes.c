@@ -37,7 +37,7 @@ static int apply_by_the_clock(struct raft_fsm *fsm, const struct raft_buffer *bu
     struct world_node *node = node_of_fsm(fsm);
     uint64_t now_ms = node->world->sim.now_ms;
     if (node->world->mistake == CLOCK_IN_APPLY) {
-        node->chat.at_ms = (int64_t)(2000000 + now_ms);
+        node->chat.at_ms = (int64_t)(2 * WALL_MS + now_ms);
     } else if (now_ms - node->expired_ms > MISTAKE_MS) {
         node->expired_ms = now_ms;
         window_reset(&node->chat.window, node->chat.number + 1);

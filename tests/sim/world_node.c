@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "world_parts.h"
 
-enum { TICK_MS = 50, INSTALL_TIMEOUT_MS = 2000 };
+/* RATE: nobody here writes so much */
+enum { TICK_MS = 50, INSTALL_TIMEOUT_MS = 2000, RATE = 40, RATE_MS = 4000 };
 
 struct in_flight {
     struct raft_apply apply; /* first */
@@ -268,12 +269,14 @@ static void pump(struct world_node *node)
 {
     struct window kept = node->chat.window, none;
     uint64_t now_ms = node->world->sim.now_ms;
+    int64_t wall_ms = (int64_t)(WALL_MS + now_ms) + node->clock_ms;
     bool is_blind = node->world->is_blind;
+    if (node->world->mistake == RATE_BY_WALL_CLOCK) now_ms = (uint64_t)wall_ms;
     if (is_blind) {
         window_init(&none, 1);
         node->chat.window = none;
     }
-    propose_pump(node->propose, now_ms, (int64_t)(1000000 + now_ms));
+    propose_pump(node->propose, now_ms, wall_ms);
     if (!is_blind) return;
     window_close(&node->chat.window);
     node->chat.window = kept;
@@ -285,6 +288,8 @@ static void settle(struct world_node *node)
     uint64_t now_ms = world->sim.now_ms;
     unsigned leader = (unsigned)node->leader;
     bool has_leader = node->is_leading || (leader != 0 && world->nodes[leader - 1].host.is_up);
+    if (has_leader) node->leaderless_ms = 0;
+    if (!has_leader && node->leaderless_ms == 0) node->leaderless_ms = now_ms;
     forward_flush(node->forward, has_leader, now_ms);
     machine_drain(&node->machine);
     if (!node->is_leading) return;
@@ -331,7 +336,8 @@ static void check_log(struct world_node *node)
 static void make_parts(struct world_node *node)
 {
     static const uint8_t cluster[16] = {1};
-    const struct chat_limits limits = {.text_code_points_max = CHAT_TEXT_CODE_POINTS_MAX};
+    const struct chat_limits limits = {
+        .text_code_points_max = CHAT_TEXT_CODE_POINTS_MAX, .rate = RATE, .rate_window_ms = RATE_MS};
     node->answered = NULL;
     node->answered_last = &node->answered;
     chat_init(&node->chat, &limits);
@@ -377,7 +383,7 @@ void node_open(struct world_node *node, bool must_bootstrap)
     struct raft *raft = &node->raft;
     host_start(&node->host);
     node->is_closing = node->is_leading = node->in_entry = false;
-    node->resumed_ms = 0;
+    node->resumed_ms = node->leaderless_ms = 0;
     node->entry = NULL;
     node->leader = node->elected = 0;
     node->leader_term = node->elected_term = 0;

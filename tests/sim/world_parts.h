@@ -45,6 +45,8 @@ void mistake_commit_old_terms(struct world_node *node);
 
 /* ---- world_frames.c ---- */
 
+#define WALL_MS UINT64_C(1000000000000) /* when simulated time begins */
+
 enum frame_kind { FRAME_FORWARD, FRAME_REFUSED, FRAME_ASK, FRAME_EVENTS, FRAME_BEAT };
 
 void frame_send(struct world_node *node, unsigned to, enum frame_kind kind, uint64_t request,

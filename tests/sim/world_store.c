@@ -10,12 +10,21 @@ enum { RETRY_EVERY_MS = 100 };
 
 /* ---- what is told ---- */
 
+static uint64_t hash_text(struct slice text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (size_t i = 0; i < text.len; i++)
+        hash = (hash ^ (uint8_t)text.at[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
 static struct checker_line line_of(const struct message_sent *event)
 {
     struct checker_line line = {.number = event->number, .room = world_room_of(event->room)};
     memcpy(&line.id, event->id.bytes, sizeof line.id);
     if (world_is_other(event->text)) line.id |= WORLD_OTHER;
     memcpy(&line.digest, event->digest.bytes, sizeof line.digest);
+    line.text = hash_text(event->text);
     return line;
 }
 
@@ -23,6 +32,9 @@ void store_add(struct world_node *node, const struct message_sent *event, struct
 {
     struct store *store = &node->store;
     assert(event->number == store->told + 1);
+    if (event->at_ms < store->at_ms)
+        world_fatal(node->world, node, "the time of an event goes back");
+    store->at_ms = event->at_ms;
     if (store->told == store->size) {
         store->size = store->size == 0 ? 256 : 2 * store->size;
         store->events = mem_grow(store->events, store->size * sizeof(*store->events));
@@ -111,6 +123,7 @@ void store_lose(struct world_node *node)
         shared_unref(store->events[--store->told]);
     store->told_index = store->index;
     store->told_mark = store->mark;
+    store->at_ms = 0;
     store->is_committing = false;
 }
 
@@ -266,6 +279,7 @@ void node_on_answer(struct command_request *request, const struct answer *answer
     if (given.kind == ANSWER_RETRY && !node->is_closing && world->sim.now_ms < taken->deadline_ms) {
         world->retries++;
         request->command.retried = true;
+        crowd_asks_again(world->crowd, taken->attempt);
         taken->event.on_due = on_look_again;
         host_later(&node->host, RETRY_EVERY_MS, &taken->event);
         return;
