@@ -188,10 +188,6 @@ enum submitted node_submit(void *owner, struct slice entry)
     struct node *node = owner;
     assert(entry.len > 0 && entry.len % 8 == 0 && node->entry == NULL);
     struct raft_buffer buffer = {.base = raft_malloc(entry.len), .len = entry.len};
-    if (buffer.base == NULL) {
-        node_fatal(node, 1, "out of memory");
-        return SUBMIT_FULL;
-    }
     memcpy(buffer.base, entry.at, entry.len);
     struct in_flight *request = mem_new(sizeof *request);
     request->node = node;
@@ -249,10 +245,6 @@ bool node_begins_log(struct node *node)
     if (chat->number == 0 || chat->index > 0) return false;
     if (node->base != NULL) return true;
     struct raft_buffer buffer = {.base = raft_malloc(MANIFEST_SIZE), .len = MANIFEST_SIZE};
-    if (buffer.base == NULL) {
-        node_fatal(node, 1, "out of memory");
-        return true;
-    }
     machine_base_entry(&node->machine, buffer.base);
     struct in_flight *base = mem_new(sizeof *base);
     base->node = node;
@@ -306,8 +298,53 @@ static void bootstrap(struct node *node)
     node_event(node, CLUSTER_FORMED, node->id, 0);
 }
 
+/* Of an allocation that failed the library tells nobody: its errors end inside of it. */
+static void *take(void *owner, size_t size)
+{
+    (void)owner;
+    return mem_grow(NULL, size);
+}
+
+static void *take_zeroed(void *owner, size_t count, size_t size)
+{
+    (void)owner;
+    return mem_new_array(count, size);
+}
+
+static void *grow(void *owner, void *at, size_t size)
+{
+    (void)owner;
+    return mem_grow(at, size);
+}
+
+static void *take_aligned(void *owner, size_t alignment, size_t size)
+{
+    (void)owner;
+    return mem_aligned(alignment, size);
+}
+
+static void give_back(void *owner, void *at)
+{
+    (void)owner;
+    mem_free(at);
+}
+
+static void give_back_aligned(void *owner, size_t alignment, void *at)
+{
+    (void)owner;
+    (void)alignment;
+    mem_free(at);
+}
+
 static void open_raft(struct node *node, const char *path)
 {
+    static struct raft_heap heap = {.malloc = take,
+                                    .calloc = take_zeroed,
+                                    .realloc = grow,
+                                    .aligned_alloc = take_aligned,
+                                    .free = give_back,
+                                    .aligned_free = give_back_aligned};
+    raft_heap_set(&heap); /* what the default one gave out may be freed by this one */
     const struct guard_handler guard_handler = {.owner = node,
                                                 .on_fatal = on_guard_fatal,
                                                 .on_change = on_guard_change,

@@ -12,10 +12,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include <uthash.h>
-
 #include "base/crypto.h"
 #include "base/err.h"
+#include "base/hash_table.h"
 #include "base/mem.h"
 #include "cluster/wire.h"
 

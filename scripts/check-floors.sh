@@ -35,7 +35,7 @@ raft/*          cluster/*
 zlib.h          src/tools/embed.c
 brotli/*        src/tools/embed.c
 uv.h            src/base/* src/web/* cluster/* src/app/*
-uthash.h        *
+uthash.h        src/base/hash_table.h tests/*
 utlist.h        *
 '
 

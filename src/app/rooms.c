@@ -1,10 +1,10 @@
 #include "app/rooms.h"
 
-#include <uthash.h>
 #include <utlist.h>
 
 #include "app/viewers.h"
 #include "base/clock.h"
+#include "base/hash_table.h"
 #include "base/mem.h"
 #include "pages/pages.h"
 

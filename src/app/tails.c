@@ -1,8 +1,8 @@
 #include "app/tails.h"
 
-#include <uthash.h>
 #include <utlist.h>
 
+#include "base/hash_table.h"
 #include "base/mem.h"
 
 /* Places in the ring: at first, and at most while nothing is kept. */

@@ -3,7 +3,6 @@
  */
 #include "app/viewers.h"
 
-#include <uthash.h>
 #include <utlist.h>
 
 #include "app/commands.h"
@@ -11,6 +10,7 @@
 #include "app/rooms.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/hash_table.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pages/pages.h"

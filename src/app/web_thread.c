@@ -3,7 +3,6 @@
  */
 #include "app/web_thread.h"
 
-#include <uthash.h>
 #include <utlist.h>
 
 #include "app/admin_api.h"
@@ -17,6 +16,7 @@
 #include "app/viewers.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/hash_table.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "web/assets.h"

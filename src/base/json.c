@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 
 /* Jansson has a type of the name of our json_type, and macros of the names of two other functions. */
@@ -17,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/mem.h"
 
 /* ---- writing ---- */
 
@@ -162,6 +164,17 @@ static bool is_too_deep(struct slice text)
     return false;
 }
 
+static void *take(size_t size)
+{
+    return mem_grow(NULL, size);
+}
+
+/* Without memory jansson says that the text is no JSON. */
+static void set_memory(void)
+{
+    json_set_alloc_funcs(take, mem_free);
+}
+
 int json_parse(struct json **out, struct slice text, struct errmsg *errmsg)
 {
     *out = NULL;
@@ -176,6 +189,8 @@ int json_parse(struct json **out, struct slice text, struct errmsg *errmsg)
         return ERR_TOO_LARGE;
     }
 
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_memory);
     json_error_t error;
     json_t *tree = json_loadb(text.len == 0 ? "" : text.at, text.len,
                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);

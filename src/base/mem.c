@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static _Noreturn void out_of_memory(size_t size)
+void mem_exhausted(size_t size)
 {
     /* Not through the log, which allocates. */
     fprintf(stderr, "error: out of memory: %zu bytes cannot be had\n", size);
@@ -15,7 +15,7 @@ static _Noreturn void out_of_memory(size_t size)
 void *mem_new_array(size_t count, size_t size)
 {
     void *at = calloc(count == 0 ? 1 : count, size == 0 ? 1 : size);
-    if (at == NULL) out_of_memory(count * size);
+    if (at == NULL) mem_exhausted(count * size);
     return at;
 }
 
@@ -27,7 +27,7 @@ void *mem_new(size_t size)
 void *mem_grow(void *at, size_t size)
 {
     void *grown = realloc(at, size == 0 ? 1 : size);
-    if (grown == NULL) out_of_memory(size);
+    if (grown == NULL) mem_exhausted(size);
     return grown;
 }
 
@@ -40,11 +40,18 @@ void *mem_copy(const void *at, size_t size)
 
 char *mem_string(const char *at, size_t len)
 {
-    if (len == SIZE_MAX) out_of_memory(len);
+    if (len == SIZE_MAX) mem_exhausted(len);
     char *copy = mem_grow(NULL, len + 1);
     if (len > 0) memcpy(copy, at, len);
     copy[len] = '\0';
     return copy;
+}
+
+void *mem_aligned(size_t alignment, size_t size)
+{
+    void *at = aligned_alloc(alignment, size);
+    if (at == NULL) mem_exhausted(size);
+    return at;
 }
 
 void mem_free(void *at)

@@ -1,7 +1,9 @@
 /* Memory or death: nothing here returns NULL.
  *
  * A node that is out of memory ends; the cluster is there for that. What keeps it from running out
- * is limits (base/limits.h). malloc and its kin are called in mem.c and nowhere else.
+ * is limits (base/limits.h). malloc and its kin are called in mem.c and nowhere else. Libraries that let us
+ * choose get their memory here too (jansson, raft); what another one could not do for want of memory is
+ * told to mem_exhausted, where it would pass for an answer.
  */
 #pragma once
 #include <stddef.h>
@@ -15,5 +17,9 @@ void *mem_grow(void *at, size_t size);
 void *mem_copy(const void *at, size_t size);
 /* A string of our own with a final NUL. */
 char *mem_string(const char *at, size_t len);
+/* As aligned_alloc. */
+void *mem_aligned(size_t alignment, size_t size);
+/* Says so on standard error and aborts. */
+_Noreturn void mem_exhausted(size_t size);
 /* NULL is fine. */
 void mem_free(void *at);

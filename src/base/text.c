@@ -177,6 +177,8 @@ static bool add_composed(struct buf *out, struct slice text)
     utf8proc_ssize_t len =
         utf8proc_map((const utf8proc_uint8_t *)text.at, (utf8proc_ssize_t)text.len, &composed,
                      UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    /* A name that is refused on one node alone, for want of memory, would part it from the others. */
+    if (len == UTF8PROC_ERROR_NOMEM) mem_exhausted(text.len);
     if (len >= 0) buf_append(out, composed, (size_t)len);
     mem_free(composed); /* from malloc, says its manual */
     return len >= 0;

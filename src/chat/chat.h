@@ -21,8 +21,8 @@
  * Owned by the domain thread.
  */
 #pragma once
-#include <uthash.h>
 
+#include "base/hash_table.h"
 #include "chat/event.h"
 #include "chat/rate.h"
 #include "chat/window.h"

@@ -1,8 +1,7 @@
 #include "web/addresses.h"
 
-#include <uthash.h>
-
 #include "base/crypto.h"
+#include "base/hash_table.h"
 #include "base/mem.h"
 
 /* The library's own hash falls through its cases, of which clang warns. */

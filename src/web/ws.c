@@ -266,7 +266,7 @@ static struct ws_reader *reader_new(struct ws_pool *pool)
     reader->pool = pool;
     buf_init(&reader->message, pool->message_max);
     int rv = wslay_event_context_server_init(&reader->context, &callbacks, reader);
-    assert(rv == 0); /* it fails for want of memory alone */
+    if (rv != 0) mem_exhausted(sizeof *reader); /* it fails for nothing else */
     wslay_event_config_set_max_recv_msg_length(reader->context, pool->message_max);
     wslay_event_config_set_no_buffering(reader->context, 1);
     return reader;
