@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include <utlist.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -190,6 +192,42 @@ static bool drops_stale(struct guard *guard, struct raft_message *message)
     return true;
 }
 
+/* ---- entries that raft has given away ---- */
+
+static void hold(struct guard *guard, struct guard_hold *hold, raft_index first,
+                 const struct raft_entry *entries, unsigned n)
+{
+    *hold = (struct guard_hold){.first = first, .entries = entries, .n = n};
+    DL_APPEND(guard->holds, hold);
+}
+
+static void let_go(struct guard *guard, struct guard_hold *hold)
+{
+    DL_DELETE(guard->holds, hold);
+}
+
+static bool is_held(const struct guard *guard, raft_index index, raft_term term)
+{
+    const struct guard_hold *held;
+    DL_FOREACH(guard->holds, held) {
+        if (index < held->first || index - held->first >= held->n) continue;
+        if (held->entries[index - held->first].term == term) return true;
+    }
+    return false;
+}
+
+/* Would raft append what it has appended before, cut off, and not got back yet? */
+static bool comes_too_early(const struct guard *guard, const struct raft_append_entries *message)
+{
+    for (unsigned i = 0; i < message->n_entries; i++) {
+        raft_index index = message->prev_log_index + 1 + i;
+        raft_term term = message->entries[i].term;
+        bool is_new = guard_term_at(guard->raft, index) != term;
+        if (is_new && is_held(guard, index, term)) return true;
+    }
+    return false;
+}
+
 /* False: the message was dropped, and what it owned was freed. */
 static bool lets_in(struct guard *guard, struct raft_message *message)
 {
@@ -208,7 +246,7 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
         /* A heartbeat has no entries and still passes: it keeps us from standing for election. */
         bool is_full = (guard->has_gap && guard->gap_bytes > GAP_BYTES_MAX) ||
                        guard->lag_bytes > STORE_LAG_BYTES_MAX || guard->is_disk_full;
-        if (is_full && entries->n_entries > 0) {
+        if ((is_full || comes_too_early(guard, entries)) && entries->n_entries > 0) {
             drop_entries(guard, entries);
             return false;
         }
@@ -280,6 +318,39 @@ static bool put_right(const struct guard *guard, struct raft_message *message)
     return term != 0;
 }
 
+struct guard_send { /* of entries */
+    struct raft_io_send request;
+    struct guard *guard;
+    struct raft_io_send *original;
+    raft_io_send_cb on_done;
+    struct guard_hold hold;
+};
+
+static void on_entries_sent(struct raft_io_send *request, int status)
+{
+    struct guard_send *sending = request->data;
+    struct raft_io_send *original = sending->original;
+    raft_io_send_cb done = sending->on_done;
+    let_go(sending->guard, &sending->hold);
+    mem_free(sending);
+    done(original, status);
+}
+
+static int send_entries(struct guard *guard, struct raft_io_send *request,
+                        const struct raft_message *message, raft_io_send_cb done)
+{
+    const struct raft_append_entries *entries = &message->append_entries;
+    struct guard_send *sending = mem_new(sizeof *sending);
+    *sending = (struct guard_send){.guard = guard, .original = request, .on_done = done};
+    sending->request.data = sending;
+    hold(guard, &sending->hold, entries->prev_log_index + 1, entries->entries, entries->n_entries);
+    int rv = guard->real.send(guard->raft->io, &sending->request, message, on_entries_sent);
+    if (rv == 0) return 0;
+    let_go(guard, &sending->hold);
+    mem_free(sending);
+    return rv;
+}
+
 static int do_send(struct raft_io *io, struct raft_io_send *request,
                    const struct raft_message *message, raft_io_send_cb done)
 {
@@ -291,7 +362,10 @@ static int do_send(struct raft_io *io, struct raft_io_send *request,
         return 0;
     }
     note_sent(guard, message);
-    int rv = guard->real.send(io, request, &copy, done);
+    bool has_entries =
+        message->type == RAFT_APPEND_ENTRIES && message->append_entries.n_entries > 0;
+    int rv = has_entries ? send_entries(guard, request, &copy, done)
+                         : guard->real.send(io, request, &copy, done);
     /* A message that is lost at once is like one that is lost on its way. */
     if (rv != 0) done(request, rv);
     return 0;
@@ -601,6 +675,7 @@ struct guard_append {
     struct guard *guard;
     struct raft_io_append *original;
     raft_io_append_cb on_appended;
+    struct guard_hold hold;
 };
 
 static void on_appended(struct raft_io_append *request, int status)
@@ -609,7 +684,9 @@ static void on_appended(struct raft_io_append *request, int status)
     if (status != 0 && status != RAFT_CANCELED) {
         fatal(append.guard, "the log could not be written", status);
     }
-    mem_free(request->data);
+    struct guard_append *appended = request->data;
+    let_go(append.guard, &appended->hold);
+    mem_free(appended);
     append.on_appended(append.original, status);
     after_step(append.guard); /* a single voter commits here */
 }
@@ -622,8 +699,10 @@ static int do_append(struct raft_io *io, struct raft_io_append *request,
     *append = (struct guard_append){.guard = guard, .original = request, .on_appended = done};
     append->request.data = append;
     request->cb = done;
+    hold(guard, &append->hold, guard->append_at, entries, n);
     int rv = guard->real.append(io, &append->request, entries, n, on_appended);
     if (rv == 0) return 0;
+    let_go(guard, &append->hold);
     mem_free(append);
     fatal(guard, "the log could not be appended to", rv);
     return rv;
@@ -632,6 +711,8 @@ static int do_append(struct raft_io *io, struct raft_io_append *request,
 static int do_truncate(struct raft_io *io, raft_index index)
 {
     struct guard *guard = guard_of(io);
+    guard->append_at =
+        index; /* raft cuts at each index at which it appends, also when nothing is there */
     int rv = guard->real.truncate(io, index);
     if (rv != 0) fatal(guard, "the log could not be cut", rv);
     return rv;

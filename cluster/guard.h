@@ -13,6 +13,10 @@
  *   log begins later by now: all of it is appended once   the rest then stands; the answer tells the
  *   more, at wrong indexes, and freed below its           leader how far the follower is
  *   beginning: NULL pointer
+ *   an entry that was cut comes again while the first     drops the message; the leader sends it again
+ *   one is still being sent or written (two leaders
+ *   came between): raft takes it into one of its two
+ *   lists and not into the other
  *   a late snapshot, or entries from 1 on, of an earlier  drops it: there is nothing in it for us
  *   term: the answer claims any index, and who leads
  *   again counts it: what few have is committed
@@ -103,6 +107,14 @@ struct guard_follower { /* as leader: one that we send to */
     raft_time sent_at; /* raft_io's clock when anything went to it */
 };
 
+struct
+    guard_hold { /* entries that raft has given away to be sent or written, until it is told the end */
+    raft_index first;
+    const struct raft_entry *entries; /* raft's; stay as long */
+    unsigned n;
+    struct guard_hold *next, *prev;
+};
+
 struct guard {
     struct raft *raft;
     struct raft_io real; /* the functions that were replaced */
@@ -116,6 +128,9 @@ struct guard {
     raft_index ready_at;    /* everything up to here is of earlier terms */
     raft_term ready_term;   /* the term in which it is all applied */
     raft_term barrier_term; /* as leader: our barrier was appended in this term */
+
+    struct guard_hold *holds;
+    raft_index append_at; /* of the next append's first entry */
 
     struct guard_put *held; /* a snapshot that waits for the store or for space, or NULL */
     uint64_t manifest;      /* event number in the manifest that fsm->snapshot returned, */

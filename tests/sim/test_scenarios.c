@@ -492,9 +492,79 @@ static void a_page_never_shows_what_is_not_committed(void **state)
     assert_true(report.counts[CHECKER_VIEW_PHANTOM] + report.counts[CHECKER_VIEW_MISMATCH] > 0);
 }
 
+/* ---- an entry that comes again ---- */
+
+static void between(struct scene *scene, const unsigned nodes[], unsigned count)
+{
+    for (unsigned i = 0; i < scene->world->count; i++)
+        cut(scene, i, true);
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned k = 0; k < count; k++)
+            link_only(scene, nodes[i], nodes[k]);
+}
+
+static raft_index last_of(const struct scene *scene, unsigned i)
+{
+    return raft_last_index(&scene->world->nodes[i].raft);
+}
+
+/* a has an entry that only b has besides; messages with it wait for the others, who are away. c, elected by
+ * them, puts another in its place at a, and ends; then b, elected by d and e, sends the first one again. */
+static struct checker_report an_entry_again(void)
+{
+    struct scene scene;
+    begin(&scene, NO_MISTAKE, 5, WINDOW_EVENTS, MANY);
+    struct world *world = scene.world;
+    world->net.keeps = true;
+    write_some(&scene, scene.b, 1, 3);
+    world_run(world, 1000);
+    unsigned a = scene.a, b = scene.b;
+    between(&scene, (const unsigned[]){a, b}, 2);
+    crowd_send(scene.crowd, 2, 1, a);
+    world_run(world, 40);
+    raft_index index = last_of(&scene, a);
+    raft_term term = guard_term_at(&world->nodes[a].raft, index);
+    assert_int_equal(last_of(&scene, b), index);
+
+    unsigned others[3], count = 0;
+    for (unsigned i = 0; i < 5; i++)
+        if (i != a && i != b) others[count++] = i;
+    between(&scene, others, 3);
+    unsigned c = run_until_leads(&scene, a);
+    between(&scene, (const unsigned[]){a, c}, 2);
+    for (unsigned i = 0; i < PATIENCE_MS && guard_term_at(&world->nodes[a].raft, index) == term;
+         i++)
+        world_run(world, 1);
+    assert_true(guard_term_at(&world->nodes[a].raft, index) > term);
+    world_kill(world, c);
+
+    between(&scene,
+            (const unsigned[]){b, others[0] == c ? others[2] : others[0],
+                               others[1] == c ? others[2] : others[1]},
+            3);
+    assert_int_equal(run_until_leads(&scene, c), b);
+    link_only(&scene, a, b);
+    for (unsigned i = 0; i < PATIENCE_MS && guard_term_at(&world->nodes[a].raft, index) != term;
+         i++)
+        world_run(world, 1);
+    assert_int_equal(guard_term_at(&world->nodes[a].raft, index), term);
+    crowd_send(scene.crowd, 3, 1, b);
+    world_run(world, 5000);
+    return finish(&scene);
+}
+
+static void an_entry_that_was_cut_may_come_again(void **state)
+{
+    (void)state;
+    struct checker_report report = an_entry_again();
+    assert_string_equal(checker_name(report.first), "none");
+    assert_int_equal(report.length, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        PROMISE("P1", an_entry_that_was_cut_may_come_again),
         PROMISE("P1 P7", an_entry_of_an_old_term_is_not_committed_by_counting),
         PROMISE("P1 P5", what_a_returning_leader_acknowledges_it_has),
         PROMISE("P1", a_snapshot_comes_while_the_tail_is_cut),
