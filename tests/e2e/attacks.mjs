@@ -490,8 +490,7 @@ describe('connections', () => {
     const start = performance.now();
     await dripping.write('POST /session HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n');
     const drip = setInterval(() => dripping.write('a'), 300);
-    await Promise.all([silent, dripping].map(socket => socket.over(20_000)));
-    clearInterval(drip);
+    await Promise.all([silent, dripping].map(socket => socket.over(20_000))).finally(() => clearInterval(drip));
     assert.ok(performance.now() - start > 8_000, 'not before ten seconds');
     assert.equal(dripping.status, 408);
     assert.equal(silent.status, undefined);
