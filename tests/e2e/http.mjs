@@ -507,7 +507,8 @@ describe('assets', () => {
 
   test('no path reaches a file that is not built in (S-14)', async () => {
     for (const where of ['/assets/../etc/passwd', '/assets/%2e%2e/etc/passwd', '/assets/..%2fetc/passwd', '/assets/%00', '//etc/passwd', '/assets//app.js',
-      '/assets/..\\etc\\passwd', '/assets/', '/assets', '/assets/app.js/', '/assets/app.js%00.css', `/assets/${'a/'.repeat(2000)}x`, '/../../etc/passwd', '/assets/nothing.js']) {
+      '/assets/..\\etc\\passwd', '/assets/', '/assets', '/assets/app.js/', '/assets/app.js%00.css', `/assets/${'a/'.repeat(2000)}x`, '/../../etc/passwd', '/assets/nothing.js',
+      '/assets/app.jsx', '/assets/xapp.js', '/assets/app.js;x', '/assets/APP.JS', '/assets/app.js%20', '/assets/app']) {
       const answer = await raw(node.httpPort, `GET ${where} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
       assert.ok([404, 400].includes(statusOf(answer.text)), `${where}: ${answer.text.slice(0, 40)}`);
       assert.ok(!answer.text.includes('root:'));

@@ -112,7 +112,7 @@ while IFS=@ read -r name test title file expression file2 expression2; do
             kept+=("$file")
         fi
         cp "$file" before.txt
-        perl -0pi -e "$expression" "$file"
+        perl -0pi -e "$expression" "$file" || true # then it is as it was
         if cmp -s "$file" before.txt; then applied=$file; fi
         touch "$file"
     done
