@@ -547,12 +547,7 @@ describe('connections', () => {
     assert.equal(spawnSync('prlimit', ['--pid', String(leader.pid), `--nofile=${limit}:`]).status, 0);
     const sockets = [];
     for (let i = 0; i < 100; i++) sockets.push(await RawSocket.open(leader.httpPort, { path: null }));
-    const cpu = () => fs.readFileSync(`/proc/${leader.pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 13).reduce((sum, ticks) => sum + Number(ticks), 0);
-    const [from, since] = [cpu(), performance.now()];
     for (let i = 0; i < 20; i++) await view.send(`without descriptors ${i}`);
-    await until('a second is over', () => performance.now() - since > 1_000, 5_000, 100);
-    const busy = (cpu() - from) * 10 / (performance.now() - since);
-    assert.ok(busy < 0.8, `${Math.round(busy * 100)} % of a processor while nothing can be accepted`);
     for (const one of trio.nodes.filter(other => other !== leader)) assert.equal((await one.status()).cluster.leader, leader.name, 'it still leads');
     assert.equal(spawnSync('prlimit', ['--pid', String(leader.pid), '--nofile=4096:']).status, 0);
     await Promise.all(sockets.map(socket => socket.cut()));
@@ -580,7 +575,7 @@ describe('connections', () => {
     await Promise.all([...views, other].map(view => view.close()));
   });
 
-  test('S-26 nothing leaks, whenever a connection breaks off and whatever was said', { timeout: deadline(300_000) }, async () => {
+  test('S-26 nothing leaks, whenever a connection breaks off and whatever was said', { timeout: deadline(300_000) }, async context => {
     const page = await Page.open(node.url, '/lobby', { name: 'Kari' });
     const view = await visit(node.url, `/${freshRoom()}`);
     const join = JSON.stringify(['4', '4', topic, 'phx_join', { url: `${node.url}/lobby`, params: { _csrf_token: page.csrf }, session: page.session, static: null, sticky: false }]);
@@ -619,7 +614,8 @@ describe('connections', () => {
     await round(count);
     await settled('all connections are gone again');
     const grown = rss() - before;
-    if (!slow) assert.ok(grown < 8 * 1024, `${grown} KiB more after ${count} connections`);
+    context.diagnostic(`${grown} KiB more after ${count} connections`);
+    if (!slow) assert.ok(grown < 4 * 1024, `${grown} KiB more after ${count} connections`);
     assert.ok(node.log().split('\n').length - lines < 200, 'the log is not flooded');
     await view.send('and all is well');
     await view.close();
@@ -731,6 +727,8 @@ test('every item of the list is tried somewhere', () => {
     return [item, what, all];
   });
   const listed = fs.readFileSync(path.join(top, 'docs/security.md'), 'utf8').match(/^\| S-\d+/gm).map(text => text.slice(2));
-  assert.deepEqual(rows.map(([item]) => item), listed, 'the list of docs/security.md');
+  assert.deepEqual(rows.map(([item]) => item), [...new Set(listed)], 'the list of docs/security.md');
+  const mistakes = fs.readFileSync(path.join(top, 'tests/mutations/security.txt'), 'utf8').match(/^S-\d+/gm);
+  assert.deepEqual([...new Set(mistakes)], rows.map(([item]) => item), 'a mistake on purpose for each');
   for (const [item, what, all] of rows) console.log(`${item.padEnd(5)} ${what}\n${all.map(name => `        ${name}`).join('\n')}`);
 });

@@ -68,7 +68,7 @@ test(`${bad} bad clients cost less than 256 MiB and three times the time`, { tim
   let most = before;
 
   const crowd = fork(path.join(top, 'tests/lib/bad_crowd.mjs'), [JSON.stringify({ base: node.url, port: node.httpPort, room: 'busy', count: bad, kinds })]);
-  os.setPriority(crowd.pid, 19); // they are on machines of their own, as it were
+  os.setPriority(crowd.pid, Math.min(19, os.getPriority() + 19)); // they are on machines of their own, as it were
   const said = [];
   crowd.on('message', message => said.push(message));
   const watch = setInterval(() => { most = Math.max(most, rss()); }, 50);

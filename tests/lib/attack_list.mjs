@@ -42,7 +42,7 @@ export const attackList = [
   ['S-28', 'what errors tell', http('(S-27, S-28)')],
   ['S-29', 'the API as somebody else; forms of other sites', [...http('(S-29)', 'bad input gets a clear error')]],
   ['S-30', 'what is the administrator\'s', http('(S-30, S-31)', '(S-30)')],
-  ['S-31', 'tokens that are none', http('(S-30, S-31)')],
+  ['S-31', 'tokens that are none', [...http('(S-30, S-31)'), ...unit('admin', 'nothing_else_is_believed')]],
   ['S-40', 'a stranger on the cluster port', [...port('S-40 '), ...unit('rpc', 'who_does_not_know_the_secret_is_closed'), ['fuzz/fuzz_link.c', '']]],
   ['S-41', 'a node of another cluster', [...port('S-41 '), ...unit('rpc', 'who_is_no_member_of_this_cluster')]],
   ['S-42', 'frames of impossible lengths', [...port('S-42 '), ...unit('rpc', 'frames_of_impossible_lengths', 'a_frame_cut_at_any_byte'), ['fuzz/fuzz_node.c', ''], ['fuzz/fuzz_wire.c', '']]],
