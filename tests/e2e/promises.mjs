@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Cluster, differences } from '../lib/cluster.mjs';
 import { postJson } from '../lib/http.mjs';
+import { visit } from '../lib/phoenix.mjs';
 import { Sender } from '../lib/sender.mjs';
 import { deadline, pause, slow, until, within } from '../lib/wait.mjs';
 
@@ -118,4 +119,40 @@ test(`P2 P7 P8 P9 P10: ${rounds} nodes die under pages that write and read`, { t
   const pages = crowd.reduce((sum, person) => sum + person.pages.length, 0);
   assert.ok(pages > people, 'nobody moved');
   context.diagnostic(`${room.length} messages, ${pages} pages of ${people} people, ${rounds} kills`);
+});
+
+test('P6 P7: a leader whose followers are silent shows and acknowledges nothing of what it is sent', { timeout: deadline(90_000) }, async () => {
+  const leader = await cluster.leader();
+  const others = cluster.nodes.filter(node => node !== leader);
+  const view = await visit(leader.url, '/alone', { name: 'Kari' });
+  await view.send('with the others');
+  await view.shown('with the others');
+  for (const node of others) node.pause();
+  let own, answers;
+  try {
+    const posts = Promise.all(Array.from({ length: 5 }, (_, i) =>
+      postJson(`${leader.url}/api/rooms/alone/messages`, { sender: 'Ola', text: `alone ${i}`, id: `alone ${i}` })));
+    const { nonce } = view.composer;
+    own = await view.send('alone on the page', { nonce, ms: 20_000 });
+    answers = await posts;
+    assert.equal(own.nonce, nonce, 'acknowledged without a majority');
+    assert.match(own.hint, /Not sent: no leader|Not known yet/);
+    assert.equal(view.messages.length, 1, 'shown, and not committed');
+  } finally {
+    for (const node of others) node.resume();
+  }
+  await cluster.ready();
+  const last = await cluster.level();
+  const room = (await others[0].events({ upTo: last })).filter(event => event.room === 'alone');
+  for (const [i, { status, text }] of answers.entries()) {
+    assert.ok([503, 504].includes(status), `${status} ${text}`);
+    const kept = room.filter(event => event.text === `alone ${i}`).length;
+    assert.ok(kept <= (status === 504 ? 1 : 0), `${status}, and ${kept} times in the history`);
+  }
+  const kept = room.filter(event => event.text === 'alone on the page').length;
+  assert.ok(kept <= (/Not known yet/.test(own.hint) ? 1 : 0), `${own.hint}, and ${kept} times in the history`);
+  // Nothing is taken back, nothing is missing.
+  await until('the page shows what is committed', () => view.numbers.join() === room.map(event => event.number).join());
+  assert.deepEqual(view.problems, []);
+  await view.close();
 });
