@@ -98,6 +98,16 @@ static bool names_a_node(const struct change_request *request, struct change_ans
     return NO("bad_address", "\"%.*s\" is not name=host:port", 150, line);
 }
 
+/* The very node that is to be added is a member: nobody asks under its name who has another id, for that is one
+ * that has lost its data. One that is away may have lost them too. */
+static bool is_added(const struct change_view *view, const struct change_request *request)
+{
+    const struct change_member *member = change_find(view, request->name);
+    if (member == NULL || strcmp(member->address, request->address) != 0) return false;
+    if (view->asker != 0 && view->asker != member->id) return false;
+    return member->is_sound || member->role != RAFT_VOTER;
+}
+
 static bool is_new(const struct change_view *view, const struct change_request *request,
                    struct change_answer *answer)
 {
@@ -125,7 +135,15 @@ static bool is_new(const struct change_view *view, const struct change_request *
 static bool may_add(const struct change_view *view, const struct change_request *request,
                     const char *asker, struct change_answer *answer)
 {
-    if (!names_a_node(request, answer) || !is_new(view, request, answer)) return false;
+    if (!names_a_node(request, answer)) return false;
+    if (is_added(view, request)) {
+        change_say(answer, CHANGE_DONE, "",
+                   "%s is a member already. If its data was lost: livetea members remove %s first, "
+                   "then add it",
+                   request->name, request->name);
+        return false;
+    }
+    if (!is_new(view, request, answer)) return false;
     if (view->members_count >= MEMBERS_MAX) {
         return NO("too_many_members", "There are %zu members, and no more are possible",
                   view->members_count);

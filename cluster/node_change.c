@@ -276,18 +276,17 @@ static bool judge(struct node *node, struct wish *wish)
                                            [CHANGE_TRANSFER] = WISH_TRANSFERRING};
     struct change_view view;
     struct change_answer answer;
-    uint64_t asker_id = 0;
     const char *asker = NULL;
     node_view(node, &view);
     view.is_leader_ready = true;                                        /* as we have just seen */
     view.is_changing = node->raft.configuration_uncommitted_index != 0; /* and not this one */
-    if (wish->request.kind == CHANGE_ADD) asker = node_asker(node, wish->request.name, &asker_id);
+    if (wish->request.kind == CHANGE_ADD) asker = node_asker(node, wish->request.name, &view.asker);
     if (!change_allowed(&view, &wish->request, asker, &answer)) {
         answer_wish(node, wish, &answer);
         return false;
     }
     const struct change_member *member = change_find(&view, wish->request.name);
-    wish->target = member == NULL ? asker_id : member->id;
+    wish->target = member == NULL ? view.asker : member->id;
     wish->step = first[wish->request.kind];
     return true;
 }
@@ -418,6 +417,7 @@ static void take_wish(struct node *node, const struct change_request *request,
     changes->wishes_count++;
     node_view(node, &view);
     view.is_leader_ready = true; /* it will be, or the next one is asked */
+    if (request->kind == CHANGE_ADD) node_asker(node, request->name, &view.asker);
     if (changes->wishes_count > WISHES_MAX) {
         refuse(node, wish, "busy", "Too many changes wait: try again");
     } else if (!change_allowed(&view, request, request->address, &answer)) {

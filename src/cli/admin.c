@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 
-enum { DURATION_MIN_MS = 1000, DURATION_MAX_MS = 3600 * 1000 };
+enum { DURATION_MIN_MS = 1000 };
 
 bool admin_option(struct admin *admin, int place, const char *value)
 {
@@ -123,7 +123,8 @@ int admin_change(struct admin *admin, const struct admin_change *change)
 
 /* ---- time ---- */
 
-int admin_duration(const struct admin *admin, const char *option, const char *text, uint64_t *ms)
+int admin_duration(const struct admin *admin, const char *option, const char *text,
+                   uint64_t most_ms, uint64_t *ms)
 {
     struct slice number = slice_from(text);
     uint64_t factor = 1000;
@@ -136,12 +137,13 @@ int admin_duration(const struct admin *admin, const char *option, const char *te
     } else if (number.len > 1 && number.at[number.len - 1] == 's') {
         number.len -= 1;
     }
-    if (slice_to_u64(number, ms) && *ms <= DURATION_MAX_MS && *ms * factor >= DURATION_MIN_MS &&
-        *ms * factor <= DURATION_MAX_MS) {
+    if (slice_to_u64(number, ms) && *ms <= most_ms && *ms * factor >= DURATION_MIN_MS &&
+        *ms * factor <= most_ms) {
         *ms *= factor;
         return 0;
     }
-    return cli_usage_error(admin->cli, admin->command, "%s '%s': must be 1s to 60m", option, text);
+    return cli_usage_error(admin->cli, admin->command, "%s '%s': must be 1s to %dm", option, text,
+                           (int)(most_ms / 60000));
 }
 
 void admin_rest(unsigned ms)

@@ -207,8 +207,24 @@ static bool lock_partial(const struct copy *copy, int fd)
            ours.st_dev == named.st_dev;
 }
 
+/* Whoever reads it knows by its end that it is whole. */
+static bool is_stream(const struct copy *copy)
+{
+    return strcmp(copy->path, "-") == 0;
+}
+
+static int open_stream(struct copy *copy)
+{
+    const struct cli *cli = copy->admin.cli;
+    if (cli->is_terminal) return cli_usage_error(cli, "backup", "a backup is nothing to read");
+    snprintf(copy->partial, sizeof copy->partial, "standard output");
+    copy->file = cli->out;
+    return 0;
+}
+
 static int open_file(struct copy *copy)
 {
+    if (is_stream(copy)) return open_stream(copy);
     int len = snprintf(copy->partial, sizeof copy->partial, "%s.partial", copy->path);
     if (len < 0 || (size_t)len >= sizeof copy->partial)
         return cli_usage_error(copy->admin.cli, "backup", "the path is too long");
@@ -231,6 +247,10 @@ static int open_file(struct copy *copy)
 
 static int close_file(struct copy *copy, int code)
 {
+    if (is_stream(copy)) {
+        if (code == 0 && fflush(copy->file) != 0) code = fail_file(copy, copy->partial);
+        return code;
+    }
     if (code == 0 && (fflush(copy->file) != 0 || fsync(fileno(copy->file)) != 0))
         code = fail_file(copy, copy->partial);
     if (code == 0 && (rename(copy->partial, copy->path) != 0 || sync_directory(copy->path) != 0))
@@ -254,7 +274,8 @@ static int make_backup(struct copy *copy)
     table_add_plain(&line, slice_from(copy->head.node));
     buf_add(&line, slice_of(", "));
     table_add_bytes(&line, copy->bytes);
-    fprintf(copy->admin.cli->out, "%.*s: %s\n", (int)line.len, line.at, copy->path);
+    FILE *out = is_stream(copy) ? copy->admin.cli->err : copy->admin.cli->out;
+    fprintf(out, "%.*s: %s\n", (int)line.len, line.at, copy->path);
     buf_close(&line);
     return CLI_DONE;
 }
@@ -289,7 +310,8 @@ const struct cli_command backup_command = {
     .help =
         "Consistent whatever is written meanwhile: all events up to the moment it began, and who\n"
         "the members were. It is checked on the way, and is called FILE.partial until it is\n"
-        "whole and on disk. 'livetea restore' makes a cluster of it.\n"
+        "whole and on disk. FILE may be -, for standard output: then it is whole if the exit\n"
+        "code is 0. 'livetea restore' makes a cluster of it.\n"
         "Exit: 0 done, 1 refused or not written, 2 bad option, 4 no node could be reached.",
     .options = backup_options,
     .options_count = sizeof backup_options / sizeof *backup_options,

@@ -70,7 +70,11 @@ void cli_tell_answer(const struct cli *cli, const char *command, const struct cl
         fprintf(cli->err, "livetea %s: %s answers with status %d", command, answer->node,
                 answer->status);
     }
-    if (answer->retry_after_s > 0) fprintf(cli->err, " Try again in %u s.", answer->retry_after_s);
+    /* Many a sentence says so itself. */
+    buf_add_char(&plain, '\0');
+    bool says_so = strstr(plain.at, "ry again") != NULL;
+    if (answer->retry_after_s > 0 && !says_so)
+        fprintf(cli->err, " Try again in %u s.", answer->retry_after_s);
     fputc('\n', cli->err);
     json_free(body);
     buf_close(&plain);

@@ -130,13 +130,12 @@ static int run_drain(const struct cli *cli, int argc, char *const *argv)
         if (place == OPTIONS_BAD) return cli_usage_error(cli, "drain", "%s", errmsg.text);
         if (place == OPTIONS_WORD)
             return cli_usage_error(cli, "drain", "unexpected argument '%s'", value);
-        int rv =
-            place == DRAIN_TIMEOUT ? admin_duration(&admin, "--timeout", value, &timeout_ms) : 0;
+        int rv = place == DRAIN_TIMEOUT
+                     ? admin_duration(&admin, "--timeout", value, DRAIN_MAX_MS, &timeout_ms)
+                     : 0;
         if (rv != 0) return rv;
         admin_option(&admin, place, value);
     }
-    if (timeout_ms > DRAIN_MAX_MS)
-        return cli_usage_error(cli, "drain", "--timeout: must be 1s to %dm", DRAIN_MAX_MS / 60000);
     int code = admin_open(&admin);
     if (code == 0) code = admin_one_node(&admin);
     return cli_finish(cli, code != 0 ? code : drain(&admin, timeout_ms));

@@ -7,7 +7,13 @@
 #include "cli/admin.h"
 #include "cli/table.h"
 
-enum { ASK_MS = 1000, POLL_MS = 250, TIMEOUT_MS = 60 * 1000, OUT_MAX = 256 * 1024 };
+enum {
+    ASK_MS = 1000,
+    POLL_MS = 250,
+    TIMEOUT_MS = 60 * 1000,
+    TIMEOUT_MAX_MS = 60 * 60 * 1000,
+    OUT_MAX = 256 * 1024
+};
 
 enum { OPTION_OUTPUT = ADMIN_OPTIONS, OPTION_PROMOTE, OPTION_TIMEOUT };
 static const struct option_spec members_options[] = {
@@ -308,7 +314,8 @@ static int read_wishes(const struct cli *cli, int argc, char *const *argv, struc
             break;
         case OPTION_PROMOTE: wishes->promote = true; break;
         case OPTION_TIMEOUT:
-            rv = admin_duration(&wishes->admin, "--timeout", value, &wishes->timeout_ms);
+            rv = admin_duration(&wishes->admin, "--timeout", value, TIMEOUT_MAX_MS,
+                                &wishes->timeout_ms);
             break;
         case OPTION_OUTPUT:
             wishes->is_table = strcmp(value, "table") == 0;

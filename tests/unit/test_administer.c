@@ -176,6 +176,9 @@ static void how_a_change_ended_is_the_exit_code(void **state)
     expect(ANSWERS("HTTP/1.1 503 No\r\nRetry-After: 1\r\n\r\n{\"error\":\"no_leader\",\"message\":"
                    "\"There is no leader.\"}"),
            words, 1, "", "There is no leader. Try again in 1 s.", NULL);
+    expect(ANSWERS("HTTP/1.1 503 No\r\nRetry-After: 1\r\n\r\n{\"error\":\"no_leader\",\"message\":"
+                   "\"The leader has changed meanwhile: try again.\"}"),
+           words, 1, "", "livetea members: The leader has changed meanwhile: try again.\n", NULL);
     expect(ANSWERS("HTTP/1.1 504 No\r\n\r\n{\"error\":\"unknown\",\"message\":\"x\"}"), words, 5,
            "", "It is not known whether that was done", NULL);
     expect(ANSWERS(""), words, 5, "", "It is not known whether that was done", NULL);
@@ -253,12 +256,13 @@ static void what_cannot_be_asked_is_not_asked(void **state)
         WORDS("transfer", "a", "b"),
         WORDS("transfer", "a-name-that-is-longer-than-32-bytes"),
         WORDS("drain", "tea-1"),
-        WORDS("drain", "--timeout", "6m"),
         WORDS("drain", "-n", "127.0.0.1:1,127.0.0.1:2"),
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         expect(NOTHING, bad[i], 2, "", "livetea ", NULL);
+    expect(NOTHING, WORDS("drain", "--timeout", "6m"), 2, "", "'6m': must be 1s to 5m", NULL);
+    expect(NOTHING, WORDS("drain", "--timeout", "99m"), 2, "", "'99m': must be 1s to 5m", NULL);
 }
 
 /* ---- drain ---- */
@@ -387,6 +391,26 @@ static void a_backup_is_what_the_node_said_and_an_end(void **state)
     history_close(&history);
 }
 
+static void a_backup_may_go_down_a_pipe(void **state)
+{
+    struct history history;
+    struct run it;
+    (void)state;
+    history_init(&history);
+    run_with(&it, history.said, 3, WORDS("backup", "-"));
+    assert_int_equal(it.code, 0);
+    assert_int_equal(it.out_len, history.file.len);
+    assert_memory_equal(it.out, history.file.at, history.file.len);
+    assert_has(it.err, "5 events of tea from tea-1, ");
+    assert_int_equal(access("-", F_OK), -1);
+    run_close(&it);
+    history.answers[2].at[history.events_at[2] + 40] ^= 1;
+    run_with(&it, history.said, 3, WORDS("backup", "-"));
+    assert_int_equal(it.code, 1); /* what went out has no end, and so is none */
+    run_close(&it);
+    history_close(&history);
+}
+
 /* Runs it over answers of which the byte `at` (0: none) is another one, and the last bytes are missing. */
 static void assert_no_backup(struct history *history, size_t answer, size_t at, size_t cut)
 {
@@ -456,6 +480,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_asked_is_not_asked),
         cmocka_unit_test(drain_waits_until_nobody_answers),
         cmocka_unit_test(a_backup_is_what_the_node_said_and_an_end),
+        cmocka_unit_test(a_backup_may_go_down_a_pipe),
         cmocka_unit_test(what_is_not_whole_is_no_backup),
         cmocka_unit_test(a_history_that_does_not_end_as_its_head_says_is_no_backup),
     };

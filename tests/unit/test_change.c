@@ -192,6 +192,34 @@ static void whether_it_is_so_the_list_says(void **state)
     }
 }
 
+/* An add whose answer was lost is asked for again: it is done, unless the node has lost its data since. */
+static void who_is_added_already_is_not_refused(void **state)
+{
+    static const struct {
+        const char *members, *name, *address;
+        uint64_t asker; /* raft id of who asks under that name */
+        bool is_done;
+    } cases[] = {{"VVVS", "tea-4", "10.0.0.4:7000", 0, true},
+                 {"VVVS", "tea-4", "10.0.0.4:7000", 4, true}, /* it has not heard of it yet */
+                 {"VVVs", "tea-4", "10.0.0.4:7000", 4, true}, /* or has just begun */
+                 {"VVV", "tea-3", "10.0.0.3:7000", 0, true},
+                 {"VVv", "tea-3", "10.0.0.3:7000", 0, false},
+                 {"VVVS", "tea-4", "10.0.0.4:7000", 99, false},
+                 {"VVVS", "tea-4", "10.0.0.9:7000", 0, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct change_view view = view_of(cases[i].members);
+        struct change_request request = request_of(CHANGE_ADD, cases[i].name, cases[i].address);
+        struct change_answer answer = {.word = "-"};
+        view.asker = cases[i].asker;
+        const char *asker = view.asker == 0 ? NULL : request.address;
+        assert_false(change_allowed(&view, &request, asker, &answer));
+        assert_int_equal(answer.result, cases[i].is_done ? CHANGE_DONE : CHANGE_REFUSED);
+        assert_string_equal(answer.word, cases[i].is_done ? "" : "name_used");
+        assert_non_null(strstr(answer.sentence, "is a member already"));
+    }
+}
+
 /* The longest names and addresses there are: cut, not overrun. */
 static void a_sentence_has_an_end(void **state)
 {
@@ -215,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_change_is_allowed_or_refused_with_a_sentence),
         cmocka_unit_test(nothing_is_changed_beside_something_else),
         cmocka_unit_test(whether_it_is_so_the_list_says),
+        cmocka_unit_test(who_is_added_already_is_not_refused),
         cmocka_unit_test(a_sentence_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
