@@ -413,6 +413,83 @@ static void a_failed_write_ends_the_process(void **state)
     assert_int_equal(rig_in_child(fail_follower), RIG_FATAL);
 }
 
+/* Each thing that raft has its disk do, by a disk that fails: at once, or when it is done. */
+static bool fails_late;
+static struct raft_io_snapshot_put *put_asked;
+
+static int fail_append(struct raft_io *io, struct raft_io_append *request,
+                       const struct raft_entry entries[], unsigned n, raft_io_append_cb done)
+{
+    (void)io;
+    (void)entries;
+    (void)n;
+    if (!fails_late) return RAFT_IOERR;
+    done(request, RAFT_IOERR);
+    return 0;
+}
+
+static int fail_index(struct raft_io *io, raft_index index)
+{
+    (void)io;
+    (void)index;
+    return RAFT_IOERR;
+}
+
+static int fail_snapshot(struct raft_io *io, unsigned trailing,
+                         struct raft_io_snapshot_put *request, const struct raft_snapshot *snapshot,
+                         raft_io_snapshot_put_cb done)
+{
+    (void)io;
+    (void)trailing;
+    (void)snapshot;
+    request->cb = done; /* called later */
+    put_asked = request;
+    return 0;
+}
+
+static void on_nothing_appended(struct raft_io_append *request, int status)
+{
+    (void)request;
+    assert_int_equal(status, RAFT_IOERR);
+}
+
+static void on_nothing_put(struct raft_io_snapshot_put *request, int status)
+{
+    (void)request;
+    assert_int_equal(status, RAFT_IOERR);
+}
+
+static void whatever_the_disk_fails_at_ends_the_process(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct raft_io_append append;
+    struct raft_io_snapshot_put put;
+    struct raft_snapshot snapshot = {.index = 1};
+    rig_init(&rig, &(struct rig_options){.count = 1});
+    rig.survives_fatal = true;
+    struct raft_io *io = rig_raft(&rig, 0)->io, *real = &rig.nodes[0].guard.real, kept = *real;
+    real->append = fail_append;
+    real->truncate = real->set_term = real->set_vote = fail_index;
+    real->snapshot_put = fail_snapshot;
+    for (unsigned late = 0; late < 2; late++) {
+        fails_late = late == 1;
+        io->append(io, &append, NULL, 0, on_nothing_appended);
+        assert_int_equal(rig.fatals, late + 1);
+    }
+    io->truncate(io, 1);
+    assert_int_equal(rig.fatals, 3);
+    io->set_term(io, 7);
+    assert_int_equal(rig.fatals, 4);
+    io->set_vote(io, 1);
+    assert_int_equal(rig.fatals, 5);
+    io->snapshot_put(io, 0, &put, &snapshot, on_nothing_put);
+    put_asked->cb(put_asked, RAFT_IOERR);
+    assert_int_equal(rig.fatals, 6);
+    *real = kept;
+    rig_close(&rig);
+}
+
 static void trace(struct rig *rig, const char *message)
 {
     struct raft_tracer *tracer = &rig->nodes[0].guard.tracer;
@@ -1057,6 +1134,7 @@ int main(void)
         PROMISE("P12", a_snapshot_that_cannot_be_read_ends_the_process),
         cmocka_unit_test(a_node_that_closes_sends_nothing),
         PROMISE("P12", a_failed_write_ends_the_process),
+        PROMISE("P12", whatever_the_disk_fails_at_ends_the_process),
         PROMISE("P12", the_trace_of_a_failed_write_ends_the_process),
         PROMISE("P12", a_node_that_stands_still_ends_itself),
         PROMISE("P12", a_leader_that_contradicts_a_committed_entry_ends_the_process),

@@ -10,6 +10,7 @@
 #include "cluster/forward.h"
 #include "promise.h"
 
+/* Requests are static: what a test leaves behind when it fails is answered at the end of it. */
 enum { ELECTION_MS = 400, AGAIN_MS = 600 };
 
 struct asked { /* one command and its answer */
@@ -101,7 +102,7 @@ static void assert_refused(const struct asked *asked, enum chat_refusal refusal)
 static void a_command_is_answered_when_it_is_applied_here(void **state)
 {
     struct desk *desk = *state;
-    struct asked one;
+    static struct asked one;
     ask(desk, &one, 1, "hello", 0);
     assert_int_equal(desk->sent, 0);
     forward_flush(desk->forward, true, 0);
@@ -117,7 +118,7 @@ static void a_command_is_answered_when_it_is_applied_here(void **state)
 static void it_is_sent_again_with_the_mark_after_silence(void **state)
 {
     struct desk *desk = *state;
-    struct asked one;
+    static struct asked one;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
     forward_tick(desk->forward, AGAIN_MS - 1);
@@ -134,7 +135,7 @@ static void it_is_sent_again_with_the_mark_after_silence(void **state)
 static void another_leader_gets_it_at_once(void **state)
 {
     struct desk *desk = *state;
-    struct asked one;
+    static struct asked one;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
     forward_leader_changed(desk->forward);
@@ -146,7 +147,7 @@ static void another_leader_gets_it_at_once(void **state)
 static void without_a_leader_a_new_command_waits_a_while_and_is_refused(void **state)
 {
     struct desk *desk = *state;
-    struct asked one, two;
+    static struct asked one, two;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, false, 0);
     forward_tick(desk->forward, 2 * ELECTION_MS + 999);
@@ -163,7 +164,7 @@ static void without_a_leader_a_new_command_waits_a_while_and_is_refused(void **s
 static void what_was_sent_and_has_no_answer_is_unknown_at_the_deadline(void **state)
 {
     struct desk *desk = *state;
-    struct asked one;
+    static struct asked one;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
     forward_tick(desk->forward, FORWARD_DEADLINE_MS - 1);
@@ -176,7 +177,7 @@ static void what_was_sent_and_has_no_answer_is_unknown_at_the_deadline(void **st
 static void what_was_sent_is_unknown_when_no_leader_comes(void **state)
 {
     struct desk *desk = *state;
-    struct asked one, two;
+    static struct asked one, two;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
     ask(desk, &two, 2, "hello", 1000);
@@ -196,7 +197,7 @@ static void what_was_sent_is_unknown_when_no_leader_comes(void **state)
 static void a_leaders_refusal_is_passed_on(void **state)
 {
     struct desk *desk = *state;
-    struct asked one;
+    static struct asked one;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
     forward_refused(desk->forward, &one.request.command.id, CHAT_TOO_FAST, 250, false);
@@ -207,12 +208,12 @@ static void a_leaders_refusal_is_passed_on(void **state)
 static void the_refusal_of_an_earlier_copy_counts_no_more(void **state)
 {
     struct desk *desk = *state;
-    struct asked one;
+    static struct asked one;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
     forward_leader_changed(desk->forward);
     forward_flush(desk->forward, true, 10);
-    forward_refused(desk->forward, &one.request.command.id, CHAT_TOO_FAST, 250, false);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_TEXT_TOO_LONG, 0, false);
     assert_int_equal(one.answers, 0);
     forward_refused(desk->forward, &one.request.command.id, CHAT_BUSY, 0, true);
     assert_int_equal(one.answers, 0); /* tried again */
@@ -223,7 +224,7 @@ static void the_refusal_of_an_earlier_copy_counts_no_more(void **state)
 static void two_requests_with_one_id_share_the_answer(void **state)
 {
     struct desk *desk = *state;
-    struct asked one, two, other;
+    static struct asked one, two, other;
     ask(desk, &one, 1, "hello", 0);
     ask(desk, &two, 1, "hello", 0);
     ask(desk, &other, 1, "something else", 0);
@@ -239,7 +240,7 @@ static void two_requests_with_one_id_share_the_answer(void **state)
 static void a_second_time_is_a_duplicate_with_the_first_number(void **state)
 {
     struct desk *desk = *state;
-    struct asked one, two;
+    static struct asked one, two;
     uint64_t results[5];
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
@@ -257,7 +258,7 @@ static void a_second_time_is_a_duplicate_with_the_first_number(void **state)
 static void a_duplicate_that_is_not_applied_here_yet_waits_for_it(void **state)
 {
     struct desk *desk = *state;
-    struct asked one;
+    static struct asked one;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
     forward_refused(desk->forward, &one.request.command.id, CHAT_DUPLICATE, 0, false);
@@ -269,7 +270,7 @@ static void a_duplicate_that_is_not_applied_here_yet_waits_for_it(void **state)
 static void an_id_that_somebody_used_for_another_message_is_refused(void **state)
 {
     struct desk *desk = *state;
-    struct asked mine, theirs;
+    static struct asked mine, theirs;
     ask(desk, &mine, 1, "mine", 0);
     forward_flush(desk->forward, true, 0);
     theirs = mine;
@@ -283,7 +284,7 @@ static void an_id_that_somebody_used_for_another_message_is_refused(void **state
 static void that_an_id_is_used_counts_for_a_retry_only_once_it_is_applied(void **state)
 {
     struct desk *desk = *state;
-    struct asked mine, theirs;
+    static struct asked mine, theirs;
     ask(desk, &mine, 1, "mine", 0);
     forward_flush(desk->forward, true, 0);
     forward_leader_changed(desk->forward);
@@ -306,7 +307,7 @@ static void that_an_id_is_used_counts_for_a_retry_only_once_it_is_applied(void *
 static void what_our_own_queue_gives_back_unsent_is_new_again(void **state)
 {
     struct desk *desk = *state;
-    struct asked one, two;
+    static struct asked one, two;
     ask(desk, &one, 1, "hello", 0);
     ask(desk, &two, 2, "hello", 0);
     forward_flush(desk->forward, true, 0);
