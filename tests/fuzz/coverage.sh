@@ -2,7 +2,7 @@
 # Which lines do the corpora reach? For scripts/fuzz --coverage TARGET...
 #
 # For each target the files that it is aimed at (tests/fuzz/aims), and how many of their lines its corpus and what
-# was found here (build/fuzz/runs) reach. Functions that are never entered are named with their file.
+# was found here (build/fuzz/runs) reach; and the functions that are never entered.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -19,22 +19,6 @@ for target in "$@"; do
     llvm-profdata merge -o "$build/$target.profdata" "$build/$target.profraw"
     mapfile -t aims < <(awk -v target="$target" '$1 == target { for (i = 2; i <= NF; i++) print $i }' tests/fuzz/aims)
     [ ${#aims[@]} -gt 0 ] || continue
-    # shellcheck disable=SC2016
-    llvm-cov export -summary-only "$program" "-instr-profile=$build/$target.profdata" "${aims[@]}" |
-        node -e '
-            const { data } = JSON.parse(require("fs").readFileSync(0));
-            for (const { filename, summary } of data[0].files) {
-                const name = filename.replace(process.cwd() + "/", "").padEnd(30);
-                const { lines, functions } = summary;
-                console.log(process.argv[1].padEnd(10), name, `${lines.percent.toFixed(1)} %`.padStart(8),
-                    `${lines.covered} of ${lines.count} lines,`.padStart(20),
-                    `${functions.covered} of ${functions.count} functions`);
-            }' "$target"
-    # "COUNT|name|" of functions that were never run
-    llvm-cov report -show-functions "$program" "-instr-profile=$build/$target.profdata" "${aims[@]}" |
-        awk -v target="$target" '
-            /^File / { file = $2; gsub(/[\x27:]/, "", file); sub(/.*\/(src|cluster)\//, "", file) }
-            NF >= 7 && $7 == "0.00%" && $1 != "TOTAL" { name = $1; sub(/.*:/, "", name)
-                missed[file] = missed[file] " " name }
-            END { for (file in missed) printf "%-10s %s: never entered:%s\n", target, file, missed[file] }'
+    llvm-cov export "$program" "-instr-profile=$build/$target.profdata" |
+        node tests/fuzz/coverage.mjs "$target" "$build" "${aims[@]}"
 done

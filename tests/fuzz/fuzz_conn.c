@@ -3,7 +3,7 @@
  * before the server has a turn.
  *
  *   /later     is answered one turn later         /body   with what was sent
- *   /origin    an upgrade that is refused
+ *   /large     with more than a socket takes      /origin  an upgrade that is refused
  *   a message  "join" is one; "bye" is answered with a close frame, anything else with itself
  *
  * What goes out is whole: one answer for each request, in their order, at most one refusal, and that the last
@@ -26,7 +26,8 @@ enum {
     PIECES_MAX = 4096,
     IDLE_TURNS = 4,
     SKIPS_MAX = 64,
-    SKIP_MS = 20 * 1000
+    SKIP_MS = 20 * 1000,
+    LARGE = 512 * 1024
 };
 
 static struct {
@@ -36,6 +37,7 @@ static struct {
     unsigned asked, upgrades,
         refused;             /* requests that were seen, 101s, upgrades that were not taken */
     unsigned handed, closed; /* connections that on_closed is owed for, and was called for */
+    struct shared *large;
     struct buf out;
     bool is_open;
 } house;
@@ -50,6 +52,9 @@ static void on_request(void *owner, struct conn *conn, const struct http_request
     FUZZ_HOLDS(request->target.at[0] == '/' && request->body.len <= HTTP_BODY_MAX);
     if (slice_is(request->path, "/later"))
         house.waiting = conn;
+    else if (slice_is(request->path, "/large"))
+        http_respond(
+            conn, &(struct http_response){.status = 200, .body_shared = shared_ref(house.large)});
     else if (slice_is(request->path, "/hangup"))
         conn_close(conn, 0, CONN_END_CLIENT);
     else if (request->method == HTTP_METHOD_OTHER)
@@ -107,6 +112,8 @@ static void open_house(void)
                                                   .on_closed = on_closed},
                                       .limits = {.connections_max = 4, .behind_proxy = true},
                                       .every = slice_of("X-Node: n1\r\n")});
+    house.large = shared_new(LARGE);
+    memset(house.large->bytes, 'x', LARGE);
     buf_init(&house.out, OUT_MAX);
     house.is_open = true;
 }

@@ -41,7 +41,9 @@ static void read_version(struct slice text)
         check_words(&errmsg);
         return;
     }
-    FUZZ_HOLDS(dir.state != DATA_DIR_EMPTY && dir.node[0] != '\0');
+    struct slice node = slice_from(dir.node);
+    FUZZ_HOLDS(dir.state != DATA_DIR_EMPTY && node.len > 0);
+    FUZZ_HOLDS(text_valid(node) && !text_has_controls(node));
     if (dir.raft_id != 0) { /* what was read can be written, and is then read the same */
         FUZZ_HOLDS(data_dir_mark(&dir, dir.state, &errmsg) == 0);
         data_dir_close(&dir);

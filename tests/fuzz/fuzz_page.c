@@ -3,7 +3,7 @@
  *
  *   <frame    the browser sends it; %S in it is its session token, %N that of somebody without a name
  *   s text    maja writes it in the room        b name   somebody of that name comes, in a room of that name
- *   a digit   what waits first is answered: accepted, refused for one reason or another, not known...
+ *   a digits  what waits first is answered: by an outcome, and a reason for a refusal
  *   w         what the page wanted to be woken for; a day later with "w1"
  *   d path    the page of a GET of it
  *
@@ -303,7 +303,8 @@ static void receive(struct slice line)
 static void answer(struct slice line)
 {
     if (world.live == NULL || world.waiting_count == 0) return;
-    unsigned digit = line.len > 0 ? (unsigned char)line.at[0] : 0;
+    unsigned digit = line.len > 0 ? (unsigned char)line.at[0] - '0' : 0;
+    unsigned reason = line.len > 1 ? (unsigned char)line.at[1] - '0' : 0;
     struct waiting first = world.waiting[0];
     world.waiting_count--;
     memmove(world.waiting, world.waiting + 1, world.waiting_count * sizeof *world.waiting);
@@ -311,17 +312,16 @@ static void answer(struct slice line)
     size_t count = first.kind == LIVE_HISTORY ? digit % (SHOWN_MAX + 1) : 0;
     for (size_t i = 0; i < count; i++)
         messages[i] = message_of(slice_of("<zq> \"zq **older** `<zq`"));
-    live_inform(
-        world.live, &first.ref,
-        &(struct live_info){.kind = first.kind,
-                            .id = first.id,
-                            .outcome = (enum live_outcome)(digit % (LIVE_USED + 1u)),
-                            .refusal = (enum chat_refusal)(digit / 8 % (CHAT_NO_LEADER + 1u)),
-                            .number = world.seq + 1,
-                            .wait_ms = 2100,
-                            .messages = messages,
-                            .messages_count = count,
-                            .reached_start = digit % 2 == 0});
+    live_inform(world.live, &first.ref,
+                &(struct live_info){.kind = first.kind,
+                                    .id = first.id,
+                                    .outcome = (enum live_outcome)(digit % (LIVE_USED + 1u)),
+                                    .refusal = (enum chat_refusal)(reason % (CHAT_NO_LEADER + 1u)),
+                                    .number = world.seq + 1,
+                                    .wait_ms = 2100,
+                                    .messages = messages,
+                                    .messages_count = count,
+                                    .reached_start = digit % 2 == 0});
 }
 
 static void wake(struct slice line)
