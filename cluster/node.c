@@ -355,8 +355,11 @@ static int take_identity(struct node *node, struct errmsg *errmsg)
     const struct event_meta *meta = &node->options.meta;
     bool is_new = dir->state == DATA_DIR_EMPTY || dir->state == DATA_DIR_JOINING;
     if (is_new && meta->number > 0) {
-        errmsg_set(errmsg, "%s has a history but no VERSION of a member: it is no data directory",
-                   dir->path);
+        errmsg_set(
+            errmsg,
+            "%s has a history but no VERSION of a member: it is no data directory. A restore "
+            "or an import that was cut off leaves it so: then remove it, and do that again",
+            dir->path);
         return ERR_DATA;
     }
     if (dir->state == DATA_DIR_EMPTY && must_join(node)) {

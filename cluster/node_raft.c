@@ -389,6 +389,10 @@ static void check_log(struct node *node)
     const struct data_dir *dir = node->options.dir;
     uint64_t last = raft_last_index(&node->raft), mark = node->options.meta.raft_durable;
     bool may_be_empty = dir->joined > 0 && !dir->has_begun;
+    if (last == 0 && may_be_empty) {
+        log_info("waiting for the first entries", "address=%s note=\"%s\"",
+                 strchr(node->self, '=') + 1, "a member has let this node in and reaches it there");
+    }
     if ((last > 0 || may_be_empty) && last >= mark) return;
     snprintf(sentence, sizeof sentence,
              "the raft log in %s/raft ends at entry %" PRIu64 " but had acknowledged %" PRIu64

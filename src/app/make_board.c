@@ -90,6 +90,8 @@ void board_sentence(char out[BOARD_SENTENCE_MAX], const struct cluster_status *c
     } else if (cluster->is_forming) {
         add(out, "The cluster is being formed. Waiting for %s.",
             cluster->waiting_for[0] == '\0' ? "the others" : cluster->waiting_for);
+    } else if (all == 0) { /* let in, and ended before its first entry */
+        add(out, "This node was let in, and waits for the cluster to reach it.");
     } else if (all <= 1 && cluster->members_count <= 1) {
         add(out, "This is the only node. If it fails, the chat stops.");
     } else {

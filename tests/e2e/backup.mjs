@@ -190,6 +190,20 @@ describe('a history in a file', () => {
     assert.equal((await restore(file, to)).code, 0);
     assert.equal(fs.existsSync(path.join(to, 'history.partial')), false);
     assert.equal((await run(['verify', '--data-dir', to])).code, 0);
+
+    // Or just before its end, when the history has its name.
+    fs.rmSync(path.join(to, 'VERSION'));
+    const late = await alone(to);
+    try {
+      late.nodes[0].start();
+      assert.equal(await late.nodes[0].end(), 3);
+      assert.match(late.nodes[0].log(), /A restore or an import that was cut off leaves it so: then remove it, and do that again/);
+    } finally {
+      await late.down();
+    }
+    const again = await restore(file, to);
+    assert.equal(again.code, 1);
+    assert.match(again.err, /is not empty \(history\)/);
   });
 
   test('an exported history is imported with the same digests', limit, async () => {

@@ -56,6 +56,7 @@ static void the_sentence_counts_who_votes(void **state)
     assert_says("faa", "1 of 3 nodes is up. Nothing can be sent until another is back.");
     assert_says("Lffs", "All 3 voters are up. Any one may fail.");
     assert_says("Lfas", "2 of 3 voters are up. No other may fail.");
+    assert_says("", "This node was let in, and waits for the cluster to reach it.");
     assert_says("Ls", "Only one node has a vote. If it fails, the chat stops.");
 }
 
