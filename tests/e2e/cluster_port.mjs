@@ -309,14 +309,17 @@ describe('afterwards', () => {
         held.delete(caller);
       }
     })));
-    for (let i = 0; i < 10; i++) {
-      const answer = await postJson(`${follower.url}/api/rooms/held/messages`, { sender: `s${i}`, text: 'through', id: randomUUID() });
-      assert.equal(answer.status, 201, answer.text);
+    try {
+      for (let i = 0; i < 10; i++) {
+        const answer = await postJson(`${follower.url}/api/rooms/held/messages`, { sender: `s${i}`, text: 'through', id: randomUUID() });
+        assert.equal(answer.status, 201, answer.text);
+      }
+      absent.start();
+      await absent.ready(30_000);
+    } finally {
+      stopped = true;
+      for (const caller of held) await caller.cut();
     }
-    absent.start();
-    await absent.ready(30_000);
-    stopped = true;
-    for (const caller of held) await caller.cut();
     await holding;
     await nothingHappened();
   });

@@ -47,8 +47,9 @@ export async function freePorts(count) {
 
 /* Runs the program once to its end. Resolves to {code, out, err}. */
 export function run(args, { input = '', env = {}, ms = 30_000 } = {}) {
+  let child;
   return within(`end of livetea ${args[0] ?? ''}`, new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env: { ...environment, ...env }, stdio: 'pipe' });
+    child = spawn(program, args, { env: { ...environment, ...env }, stdio: 'pipe' });
     children.add(child);
     let out = '', err = '';
     child.stdout.on('data', text => { out += text; });
@@ -60,7 +61,7 @@ export function run(args, { input = '', env = {}, ms = 30_000 } = {}) {
       children.delete(child);
       resolve({ code: code ?? signal, out, err });
     });
-  }), ms);
+  }), ms).finally(() => children.has(child) && child.kill('SIGKILL')); // what did not end in time
 }
 
 export class Node {
