@@ -12,7 +12,7 @@
 
 enum { FOLDER_PATH_MAX = 256 };
 
-static char folder[] = "/dev/shm/livetea-fuzz-XXXXXX";
+static char folder_root[] = "/dev/shm/livetea-fuzz-XXXXXX";
 static bool folder_is_made;
 
 static inline int folder_remove_one(const char *path, const struct stat *what, int kind,
@@ -32,7 +32,7 @@ static inline void folder_remove(const char *path)
 
 static inline void folder_at_exit(void)
 {
-    folder_remove(folder);
+    folder_remove(folder_root);
 }
 
 /* "FOLDER/name" into out; the first call makes the folder. */
@@ -41,12 +41,12 @@ static inline void folder_path(char out[FOLDER_PATH_MAX], const char *name)
     if (!folder_is_made) {
         bool is_there = access("/dev/shm", W_OK) == 0;
         if (!is_there)
-            memcpy(folder, "/tmp/livetea-fuzz-XXXXXX", sizeof "/tmp/livetea-fuzz-XXXXXX");
-        FUZZ_HOLDS(mkdtemp(folder) != NULL);
+            memcpy(folder_root, "/tmp/livetea-fuzz-XXXXXX", sizeof "/tmp/livetea-fuzz-XXXXXX");
+        FUZZ_HOLDS(mkdtemp(folder_root) != NULL);
         atexit(folder_at_exit);
         folder_is_made = true;
     }
-    int len = snprintf(out, FOLDER_PATH_MAX, "%s/%s", folder, name);
+    int len = snprintf(out, FOLDER_PATH_MAX, "%s/%s", folder_root, name);
     FUZZ_HOLDS(len > 0 && len < FOLDER_PATH_MAX);
 }
 

@@ -1,42 +1,24 @@
 /* A settings file with anything in it: either a whole configuration comes of it, or lines that say what is
  * wrong, each one whole and without a byte that a terminal would take for an order.
  */
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "app/config.h"
-#include "fuzz.h"
+#include "folder.h"
 
 enum { LINES_MAX_BYTES = 4 * 1024 * 1024 };
 
-static char folder[] = "/tmp/livetea-fuzz-XXXXXX";
-static char file[sizeof folder + 16], secret[sizeof folder + 16];
-static char state_line[sizeof folder + 32], secret_line[sizeof folder + 32];
+static char file[FOLDER_PATH_MAX];
+static char state_line[FOLDER_PATH_MAX + 32], secret_line[FOLDER_PATH_MAX + 32];
 
-static void remove_folder(void)
-{
-    unlink(file);
-    unlink(secret);
-    rmdir(folder);
-}
-
-static void write_file(const char *path, const void *bytes, size_t size)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    FUZZ_HOLDS(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
-    close(fd);
-}
-
-static void make_folder(void)
+static void make_files(void)
 {
     static const char line[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
-    FUZZ_HOLDS(mkdtemp(folder) != NULL);
-    snprintf(file, sizeof file, "%s/tea.conf", folder);
-    snprintf(secret, sizeof secret, "%s/secret", folder);
-    snprintf(state_line, sizeof state_line, "STATE_DIRECTORY=%s/data", folder);
-    snprintf(secret_line, sizeof secret_line, "CREDENTIALS_DIRECTORY=%s", folder);
-    atexit(remove_folder);
-    write_file(secret, line, sizeof line - 1);
+    char path[FOLDER_PATH_MAX];
+    folder_path(path, "secret");
+    folder_write(path, slice_make(line, sizeof line - 1));
+    folder_path(path, "data");
+    snprintf(state_line, sizeof state_line, "STATE_DIRECTORY=%s", path);
+    snprintf(secret_line, sizeof secret_line, "CREDENTIALS_DIRECTORY=%s", folder_root);
+    folder_path(file, "tea.conf");
 }
 
 static void check_lines(const struct buf *lines)
@@ -58,8 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *environment[] = {state_line, secret_line, NULL};
     struct buf errors, warnings, shown;
 
-    if (file[0] == '\0') make_folder();
-    write_file(file, data, size);
+    if (file[0] == '\0') make_files();
+    folder_write(file, slice_make(data, size));
     buf_init(&errors, LINES_MAX_BYTES);
     buf_init(&warnings, LINES_MAX_BYTES);
     int rv = config_load(

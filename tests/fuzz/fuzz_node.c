@@ -7,18 +7,15 @@
  * The node is one of two founders that waits for the other one, so that nothing of raft runs.
  */
 #include <signal.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "cluster/node_state.h"
-#include "fuzz.h"
+#include "folder.h"
 
 enum { MAP_BYTES = 64 << 20 };
-
-static char folder[] = "/tmp/livetea-fuzz-XXXXXX";
 
 static struct {
     uv_loop_t loop;
@@ -64,30 +61,14 @@ static void on_fatal(void *owner, int exit_code, const char *sentence)
     abort();
 }
 
-static void remove_folder(void)
-{
-    static const char *const names[] = {"history/data.mdb", "history/lock.mdb", "history", "LOCK",
-                                        "VERSION"};
-    char path[sizeof folder + 32];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/data/%s", folder, names[i]);
-        (void)remove(path);
-    }
-    snprintf(path, sizeof path, "%s/data", folder);
-    rmdir(path);
-    rmdir(folder);
-}
-
 static void open_house(void)
 {
     static const struct log_options quiet = {.level = LOG_ERROR};
-    static char path[sizeof folder + 8], history[sizeof folder + 16];
+    static char path[FOLDER_PATH_MAX], history[FOLDER_PATH_MAX + 16];
     struct errmsg errmsg = {""};
     (void)signal(SIGPIPE, SIG_IGN);
     log_open(&quiet);
-    FUZZ_HOLDS(mkdtemp(folder) != NULL);
-    atexit(remove_folder);
-    snprintf(path, sizeof path, "%s/data", folder);
+    folder_path(path, "data");
     FUZZ_HOLDS(peers_parse(house.peers, &house.peers_count,
                            slice_of("n1=127.0.0.1:1,n2=127.0.0.1:2"), &errmsg) == 0);
     house.other = peer_id("n2");

@@ -2,10 +2,9 @@
  * nothing is written. The compiler is a program that ends with its first error; here its end leads back.
  */
 #include <setjmp.h>
-#include <unistd.h>
 
 #include "base/slice.h"
-#include "fuzz.h"
+#include "folder.h"
 
 static jmp_buf back;
 static FILE *said;
@@ -32,32 +31,16 @@ int heexc(int argc, char **argv);
 #undef stderr
 #define stderr stdout /* where FUZZ_HOLDS speaks */
 
-static char folder[] = "/tmp/livetea-fuzz-XXXXXX";
-static char from[sizeof folder + 16], to[sizeof folder + 16];
-
-static void remove_folder(void)
-{
-    unlink(from);
-    unlink(to);
-    rmdir(folder);
-}
-
-static void make_folder(void)
-{
-    FUZZ_HOLDS(mkdtemp(folder) != NULL);
-    snprintf(from, sizeof from, "%s/page.heex", folder);
-    snprintf(to, sizeof to, "%s/page.heex.h", folder);
-    atexit(remove_folder);
-}
+static char from[FOLDER_PATH_MAX], to[FOLDER_PATH_MAX];
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char program[] = "heexc";
     char *arguments[] = {program, from, to};
 
-    if (from[0] == '\0') make_folder();
-    FILE *file = fopen(from, "wb");
-    FUZZ_HOLDS(file != NULL && fwrite(data, 1, size, file) == size && fclose(file) == 0);
+    folder_path(from, "page.heex");
+    folder_path(to, "page.heex.h");
+    folder_write(from, slice_make(data, size));
     unlink(to);
     memset(&c, 0, sizeof c);
     memset(fuzz_words, 0, sizeof fuzz_words);
