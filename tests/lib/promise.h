@@ -6,4 +6,7 @@
 #pragma once
 
 #define PROMISE(numbers, test) PROMISE_WITH(numbers, test, NULL, NULL)
-#define PROMISE_WITH(numbers, test, setup, teardown) {numbers ": " #test, test, setup, teardown, NULL}
+#define PROMISE_WITH(numbers, test, setup, teardown)    \
+    {                                                   \
+        numbers ": " #test, test, setup, teardown, NULL \
+    }
