@@ -362,7 +362,7 @@ describe('joining', () => {
 });
 
 describe('messages', () => {
-  test('§11.20 a message is acknowledged by an empty box with a new nonce, and shown', async () => {
+  test('§11.20 P9: a message is acknowledged by an empty box with a new nonce, and shown', async () => {
     const view = await enter(`/${freshRoom()}`);
     const before = view.composer;
     const from = view.socket.frames.length;
@@ -376,10 +376,11 @@ describe('messages', () => {
     const [event] = await history(view.path.slice(1));
     assert.equal(event.id.replaceAll('-', ''), before.nonce.replaceAll('-', ''));
     assert.equal(view.messages[0].id, `m-${event.number}`);
-    // The acknowledgement never runs ahead of the page: the message is there with it, or before.
+    // The acknowledgement never runs ahead of the page: the message was there before.
     const frames = view.socket.frames.slice(from);
     const shown = frames.findIndex(frame => frame[3] === 'diff' && frame.text.includes(`m-${event.number}`));
-    assert.ok(shown >= 0);
+    const replied = frames.findIndex(frame => frame[3] === 'phx_reply' && frame[4].response.diff);
+    assert.ok(shown >= 0 && shown < replied, `shown by frame ${shown}, acknowledged by frame ${replied}`);
     await view.close();
   });
 
