@@ -703,7 +703,7 @@ describe('what a node keeps to itself', () => {
   test('S-53 the unit keeps the node in a small room', async () => {
     const unit = fs.readFileSync(path.join(top, 'deploy/livetea.service'), 'utf8');
     for (const line of ['DynamicUser=yes', 'NoNewPrivileges=yes', 'ProtectSystem=strict', 'ProtectHome=yes', 'PrivateTmp=yes', 'PrivateDevices=yes', 'ProtectKernelTunables=yes', 'ProtectKernelModules=yes',
-      'ProtectKernelLogs=yes', 'RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX', 'MemoryDenyWriteExecute=yes', 'CapabilityBoundingSet=', 'Restart=on-failure', 'StateDirectoryMode=0700', 'LimitNOFILE=65536']) {
+      'ProtectKernelLogs=yes', 'RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX', 'MemoryDenyWriteExecute=yes', 'CapabilityBoundingSet=', 'Restart=on-failure', 'StateDirectoryMode=0700', 'LimitNOFILE=65536', 'LimitCORE=0', 'MemoryMax=80%']) {
       assert.ok(unit.split('\n').includes(line), line);
     }
     assert.match(unit, /^SystemCallFilter=@system-service/m);

@@ -168,7 +168,7 @@ static int heard;
 static void on_text(void *owner, struct slice text)
 {
     (void)owner;
-    if (slice_is(text, "Hello")) heard++;
+    if (slice_is(text, "Hallo")) heard++;
 }
 
 static void on_ping(void *owner, struct slice payload)
@@ -177,10 +177,10 @@ static void on_ping(void *owner, struct slice payload)
     if (slice_is(payload, "hi")) heard++;
 }
 
-/* Masked with zeros: "Hel" and "lo" with a ping between them, then a close frame. */
+/* Masked with zeros: "Hal" and "lo" with a ping between them, then a close frame. */
 static int read_frames(struct errmsg *errmsg)
 {
-    static const char frames[] = "\x01\x83\0\0\0\0Hel"
+    static const char frames[] = "\x01\x83\0\0\0\0Hal"
                                  "\x89\x82\0\0\0\0hi"
                                  "\x80\x82\0\0\0\0lo"
                                  "\x88\x82\0\0\0\0\x03\xe8";
