@@ -111,8 +111,10 @@ enum {
     LISTS_EVERY_MS = 1000 /* what changes with every message goes out so often at most */
 };
 
-#define STORE_MAP_DEFAULT \
-    (UINT64_C(256) << 30) /* bytes of address space for the event store, where no setting says */
+/* Bytes of address space for the event store, where no setting says; valgrind has less of it. */
+#ifndef STORE_MAP_DEFAULT
+#define STORE_MAP_DEFAULT (UINT64_C(256) << 30)
+#endif
 
 static_assert(WS_MESSAGE_MAX > 3 * CHAT_TEXT_MAX, "each byte may come as %XX");
 static_assert(CONN_OUT_MAX >= 8 * WS_MESSAGE_MAX, "a whole page must fit");
