@@ -146,10 +146,11 @@ export const faults = {
     await pause(hold);
     node.thaw();
   } },
-  disk_slow: { needs: 'throttle', count: 1, async act({ world, nodes: [node], hold, started }) {
+  disk_slow: { needs: 'throttle', count: 1, async act({ world, nodes: [node], hold, started, say }) {
     node.slowDisk(world.flushesPerSecond / 100);
     started();
     await pause(hold);
+    say(`of ${Math.round(world.flushesPerSecond)} flushes a second ${(node.writesPerSecond / 2).toFixed(0)} are left`);
     node.quickDisk();
   } },
   power_one: powerCut({ count: 1 }),

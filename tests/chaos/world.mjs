@@ -137,7 +137,8 @@ export class Machine extends Node {
   /* At most so many flushes a second, each of which is two writes: the data and the journal's. */
   slowDisk(flushes) {
     this.isSlow = true;
-    this.#throttle(Math.max(10, Math.round(2 * flushes)));
+    this.writesPerSecond = Math.max(10, Math.round(2 * flushes));
+    this.#throttle(this.writesPerSecond);
   }
 
   quickDisk() {
