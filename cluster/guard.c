@@ -767,6 +767,7 @@ static void on_trace(struct raft_tracer *tracer, int type, const void *event)
 {
     static const char *const deadly[] = {"retry failed write", "unlink segment",
                                          "sync data directory", "truncate segment"};
+    static const char retry[] = "retry creating segment ";
     struct guard *guard = tracer->impl;
     if (type == RAFT_TRACER_DIAGNOSTIC) { /* may come from a pool thread: touches nothing */
         const struct raft_tracer_info *told = event;
@@ -775,6 +776,10 @@ static void on_trace(struct raft_tracer *tracer, int type, const void *event)
             if (strncmp(message, deadly[i], strlen(deadly[i])) == 0) {
                 fatal(guard, message, RAFT_IOERR);
             }
+        }
+        bool is_retry = strncmp(message, retry, sizeof retry - 1) == 0; /* in raft's own loop */
+        if (is_retry && guard->handler.on_retry != NULL) {
+            guard->handler.on_retry(guard->handler.owner, message + sizeof retry - 1);
         }
         return;
     }

@@ -37,6 +37,9 @@
  *   a leader that contradicts a committed entry is        ends the process
  *   ignored; so are errors inside: a node stands still    and so does the watchdog, when something
  *   and looks alive                                       committed is not applied for 10 s
+ *   a new segment whose directory could not be flushed,   removes the file before each further try
+ *   for want of a descriptor, stays in the directory, in
+ *   the way of all further tries: no more is written
  *   a new leader whose disk is short of space gives its   tries again on later ticks
  *   first entry up and commits nothing of old terms
  *   a send that fails at once, of the answer to an        tells it later, as a message that was lost
@@ -92,6 +95,9 @@ struct guard_handler {
     /* A snapshot of ours is on the disk: its manifest's number, and how long raft's thread was busy with
      * it. May be NULL. */
     void (*on_snapshot)(void *owner, raft_index index, uint64_t number, uint64_t took_us);
+    /* This file of the log could not be made, and is about to be made again: what is left of it must go.
+     * Raft's thread. May be NULL. */
+    void (*on_retry)(void *owner, const char *file);
 };
 
 struct guard_picture { /* of what on_change tells */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -47,6 +48,17 @@ static void on_snapshot(void *owner, raft_index index, uint64_t number, uint64_t
     (void)owner;
     log_info("snapshot", "index=%" PRIu64 " number=%" PRIu64 " took_us=%" PRIu64, (uint64_t)index,
              number, took_us);
+}
+
+/* Nobody else has the file: raft makes one at a time, and has closed it. */
+static void on_retry(void *owner, const char *file)
+{
+    const struct node *node = owner;
+    char dir[512], path[512 + 64];
+    data_dir_path(node->options.dir, "raft", dir, sizeof dir);
+    snprintf(path, sizeof path, "%s/%s", dir, file);
+    log_warn("segment of the log not made, tried again", "file=%s", file);
+    (void)unlink(path); /* mostly there is none; if it stays, the try fails again */
 }
 
 static void stop_leading(struct node *node)
@@ -348,7 +360,8 @@ static void open_raft(struct node *node, const char *path)
     const struct guard_handler guard_handler = {.owner = node,
                                                 .on_fatal = on_guard_fatal,
                                                 .on_change = on_guard_change,
-                                                .on_snapshot = on_snapshot};
+                                                .on_snapshot = on_snapshot,
+                                                .on_retry = on_retry};
     const struct machine_handler machine_handler = {.owner = node,
                                                     .on_event = on_event,
                                                     .on_outcome = on_outcome,

@@ -609,6 +609,29 @@ static void who_is_alone_cannot_fetch_a_lost_history(void **state)
     assert_int_equal(exit_code_of(0), 3);
 }
 
+static struct asked last_asked;
+
+static bool last_is_answered(struct trio *t)
+{
+    (void)t;
+    return last_asked.is_answered;
+}
+
+/* As one is left behind whose directory could not be flushed. */
+static void a_segment_left_half_made_is_made_again(void **state)
+{
+    (void)state;
+    wait_for(has_leader);
+    shell(0, "test ! -e \"$1\"/raft/open-8; : >\"$1\"/raft/open-8");
+    for (unsigned i = 0; i < 8 * KEEP; i++) { /* a segment for each KEEP at least */
+        prepare(&last_asked, "hello");
+        node_send(trio.nodes[0].node, &last_asked.request);
+        wait_for(last_is_answered);
+        assert_int_equal(last_asked.answer.kind, ANSWER_ACCEPTED);
+    }
+    shell(0, "test -e \"$1\"/raft/open-9");
+}
+
 static int setup_restored(void **state)
 {
     (void)state;
@@ -660,6 +683,8 @@ int main(int words_count, char **words)
         cmocka_unit_test_setup_teardown(a_history_that_is_older_than_its_log_goes_on,
                                         setup_restored, teardown),
         cmocka_unit_test_setup_teardown(who_is_alone_cannot_fetch_a_lost_history, setup_alone,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_segment_left_half_made_is_made_again, setup_alone,
                                         teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
