@@ -517,24 +517,26 @@ describe('connections', () => {
   test('S-23 of thousands of connections from one address few are served, and other addresses are', { timeout: deadline(120_000) }, async () => {
     const tea = await another([]);
     const count = process.env.LIVETEA_LONG === '1' ? 10_000 : 2_000;
-    const served = 2 * 200; // twice the pages that one address may have
-    const held = [];
+    const room = 2 * 200; // twice the pages that one address may have
     const before = fdsOf(tea);
+    const served = [];
     let refused = 0;
     for (let at = 0; at < count; at += 100) {
       const some = await Promise.all(Array.from({ length: 100 }, () => RawSocket.open(tea.httpPort, { path: null, localAddress: '127.6.0.1' })));
-      held.push(...some);
-      if (held.length <= served) continue;
-      await Promise.all(some.map(socket => socket.over()));
-      refused += some.filter(({ status }) => status === 429).length;
+      await Promise.all(some.map(socket => socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n')));
+      await Promise.all(some.map(socket => socket.until('answer', () => socket.status !== undefined, 20_000).catch(() => {})));
+      const away = some.filter(({ status }) => status !== 200);
+      assert.ok(away.every(({ status, isOver }) => status === 429 || isOver));
+      await Promise.all(away.map(socket => socket.over(20_000)));
+      served.push(...some.filter(({ status }) => status === 200));
+      refused += away.length;
+      assert.ok(fdsOf(tea) <= before + room + 164, `${fdsOf(tea) - before} descriptors`);
     }
-    assert.equal(refused, count - served);
-    assert.ok(fdsOf(tea) <= before + served + 64, `${fdsOf(tea) - before} descriptors`);
+    assert.equal(served.length + refused, count);
+    const left = served.filter(socket => socket.isOver).length; // let go for being idle, where all this takes long
+    assert.ok(served.length >= room && served.length <= room + left, `${served.length} were served`);
     assert.equal((await request(`${tea.url}/lobby`, { localAddress: '127.6.0.2' })).status, 200);
-    const last = held[served - 1];
-    await last.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
-    await last.until('answer', () => last.status === 200);
-    await Promise.all(held.map(socket => socket.cut()));
+    await Promise.all(served.map(socket => socket.cut()));
     await until('there is room again', async () => (await request(`${tea.url}/livez`, { localAddress: '127.6.0.1' })).status === 200);
   });
 

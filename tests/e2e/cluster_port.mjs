@@ -316,6 +316,7 @@ describe('afterwards', () => {
       }
       absent.start();
       await absent.ready(30_000);
+      await until('both hear it', async () => (await Promise.all(up().map(node => node.status()))).every(({ cluster: seen }) => seen.voters_up === 3), 30_000);
     } finally {
       stopped = true;
       for (const caller of held) await caller.cut();
