@@ -120,6 +120,31 @@ describe('all nodes', () => {
     assert.equal((await cluster.cli(['status', '-o', 'table'])).code, 0);
   });
 
+  // On a machine that is busy somebody else may lead for reasons of its own: so it is tried again then.
+  test('P10: a follower that was asleep does not depose the leader when it wakes', { timeout: deadline(120_000) }, async () => {
+    await until('it wakes, and the leader leads on in its term', async () => {
+      const leader = await cluster.leader();
+      const { cluster: { term } } = await leader.status();
+      const sleeper = cluster.nodes.find(node => node !== leader);
+      sleeper.pause();
+      try {
+        // Asleep for several of its election timeouts.
+        await until('it is away', async () => (await leader.member(sleeper.name)).away_seconds >= (slow ? 6 : 3));
+      } finally {
+        sleeper.resume();
+      }
+      await sleeper.ready();
+      const { status, text } = await say(sleeper, 'awake', `in term ${term}`, `awake ${performance.now()}`);
+      assert.equal(status, 201, text);
+      const { number } = JSON.parse(text);
+      const after = await until('its status is of now', async () => {
+        const now = await sleeper.status();
+        return now.chat.events >= number && now.cluster;
+      });
+      return after.term === term && after.leader === leader.name;
+    }, 20_000);
+  });
+
   test('P6 P10: without a majority nothing is acknowledged, and it says so', { timeout: deadline(90_000) }, async () => {
     const [one, two, three] = cluster.nodes;
     await cluster.level();

@@ -243,13 +243,14 @@ static void a_leader_that_is_none_keeps_the_queue_and_asks_no_token_twice(void *
 /* In one entry, over several, and when an entry came back because nobody leads. */
 static void commands_leave_in_the_order_in_which_they_came(void **state)
 {
+    enum { EARLY = BATCH_COMMANDS_MAX + 40 }; /* some stay in the queue */
     struct log *log = *state;
-    for (unsigned i = 1; i <= 40; i++)
+    for (unsigned i = 1; i <= EARLY; i++)
         add(log, i, "hello");
     log->answer = SUBMIT_LATER;
     propose_pump(log->propose, 0, 1000);
     assert_int_equal(log->commands, 0);
-    for (unsigned i = 41; i <= 2 * BATCH_COMMANDS_MAX; i++)
+    for (unsigned i = EARLY + 1; i <= 2 * BATCH_COMMANDS_MAX; i++)
         add(log, i, "hello");
     log->answer = SUBMITTED;
     while (propose_waiting(log->propose) > 0) {
