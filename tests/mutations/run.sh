@@ -31,6 +31,7 @@ targets() { # test
     unit.* | sim.soak_* | golden.*) echo "test_${1#unit.}" | sed 's/test_sim.soak_.*/soak/; s/test_golden.*/golden_live/' ;;
     sim.*) echo "test_${1#sim.}" ;;
     fuzz.*) echo "fuzz_${1#fuzz.}" ;;
+    e2e.history) echo livetea bench_fill ;;
     *) echo livetea echo_server ;;
     esac
 }
