@@ -105,6 +105,21 @@ describe('a full disk', { skip }, () => {
     await fillUp(crowd, say);
   }));
 
+  test('P1 P12: killed with a full disk, it starts again when there is room', limit, context => underLoad(context, async (crowd, say) => {
+    if (await cluster.leader() === node) await transferTo(cluster, cluster.nodes[1]);
+    for (const knows of [false, true]) {
+      disk.fillTo(0);
+      if (knows) await until('it says that its disk is full', async () => (await node.status()).node.disk_full === true, 20_000);
+      await crowd.more(people, 60_000);
+      await node.kill();
+      disk.free();
+      node.start();
+      const at = performance.now();
+      await node.ready(60_000);
+      say(`ready ${since(at)} after it was started`);
+    }
+  }));
+
   test('P1 P12: a leader\'s is full at once: another leads, and nothing is lost', limit, context => underLoad(context, async (crowd, say) => {
     await transferTo(cluster, node);
     await fillUp(crowd, say);
