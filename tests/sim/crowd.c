@@ -369,7 +369,7 @@ static void check_wait(struct crowd *crowd, struct attempt *attempt)
     const struct world_node *node = &world->nodes[attempt->node];
     uint64_t now_ms = world->sim.now_ms, since_ms = node->leaderless_ms;
     uint64_t waited_ms = now_ms - attempt->asked_ms, slack_ms = SLACK_MS + world->lookup_ms;
-    if (node->host.is_paused || node->resumed_ms >= attempt->asked_ms || attempt->is_late) return;
+    if (node->host.is_paused || node->stood_ms >= attempt->asked_ms || attempt->is_late) return;
     if (waited_ms > world->wait_max_ms) world->wait_max_ms = waited_ms;
     bool is_leaderless = since_ms > 0 && now_ms - since_ms > slack_ms;
     uint64_t most_ms = is_leaderless ? NO_LEADER_WAIT_MAX_MS : FORWARD_DEADLINE_MS;

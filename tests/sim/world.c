@@ -118,6 +118,7 @@ void world_kill(struct world *world, unsigned i)
     if (!node->host.is_up) return;
     sim_trace(&world->sim, "kill %s", node->address);
     world->kills++;
+    if (node->host.is_paused) node->stood_ms = world->sim.now_ms;
     node_shut(node);
     crowd_node_gone(world->crowd, node);
 }
@@ -142,7 +143,7 @@ void world_resume(struct world *world, unsigned i)
     struct world_node *node = &world->nodes[i];
     if (!node->host.is_paused) return;
     sim_trace(&world->sim, "resume %s", node->address);
-    node->resumed_ms = world->sim.now_ms;
+    node->resumed_ms = node->stood_ms = world->sim.now_ms;
     host_resume(&node->host);
 }
 

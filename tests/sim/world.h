@@ -103,6 +103,7 @@ struct world_node {
     struct in_flight *entry;
     bool is_leading, is_closing, in_entry;
     uint64_t resumed_ms;
+    uint64_t stood_ms;      /* until then it was paused; stays when it ends */
     uint64_t leaderless_ms; /* since when, 0 = somebody leads */
     int64_t clock_ms;       /* how wrong its wall clock is; stays when it ends */
     raft_id leader, elected;
