@@ -2,12 +2,14 @@
 # What would the simulation find if the program itself were wrong? Copies the tree, breaks it in one place,
 # builds the simulation there and runs seeds until one fails; then the next place.
 #
-#   tests/sim/mutations.sh [SEEDS]    (default 3000 seeds for each)
+#   tests/sim/mutations.sh [SEEDS [PATTERN]]    (default 3000 seeds for each)
 #
-# "masked": another part does the same work again, so that alone it does no harm; the ones with two places
-# show that one of the two is needed. Ends with 1 when something is not as it is written here.
+# PATTERN (grep -E) chooses by name. "masked": another part does the same work again, so that alone it does no
+# harm; the ones with two places show that one of the two is needed. Ends with 1 when something is not as it is
+# written here.
 set -euo pipefail
 seeds=${1-3000}
+pattern=${2-.}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 copy=$(mktemp -d "${TMPDIR:-/tmp}/livetea-mutations.XXXXXX")
 trap 'rm -rf "$copy"' EXIT
@@ -36,6 +38,11 @@ what waits behind a gap is decided at once@found@cluster/machine.c@s/if \(machin
 a manifest is given within a gap@found@cluster/machine.c@s/if \(machine->has_gap \|\| applied < machine->chat->index\) return RAFT_BUSY;//
 a gap is not told@found@cluster/machine.c@s/open_gap\(machine, manifest\);\n        return 0;/return 0;/
 entries that the store has are applied again@masked@cluster/machine.c@s/if \(index <= machine->stored_index\) return;//
+a failed write does not end the process@found@cluster/guard.c@s/fatal\(append.guard, "the log could not be written", status\);/;/
+what raft tells of its disk in a trace is passed over@found@cluster/guard.c@s/fatal\(guard, message, RAFT_IOERR\);/(void)message;/
+a snapshot that cannot be read is passed over@found@cluster/guard.c@s/if \(status != 0 && !is_closing\) fatal\(get.guard, "the snapshot could not be read", status\);/(void)is_closing;/
+an entry that comes again too early is let in@found@cluster/guard.c@s/if \(is_new && is_held\(guard, index, term\)\) return true;/if (is_new \&\& is_held(guard, index, term) \&\& term == 0) return true;/
+time goes back with the clock@found@src/chat/chat.c@s/command->at_ms > chat->at_ms \? command->at_ms : chat->at_ms/command->at_ms/
 what was in flight is told as never sent@found@cluster/propose.c@s/drop_all\(propose, in_flight, true\);/drop_all(propose, in_flight, false);/
 who gives up says that it was refused@found@cluster/forward.c@s/if \(request->state == REQUEST_NEW\) \{\n        refuse/if (request != NULL) {\n        refuse/
 a retry is told as refused@found@cluster/forward.c@s/case CHAT_RETRY: answer\(forward, request, &\(struct answer\)\{.kind = ANSWER_RETRY\}, false\); break;/case CHAT_RETRY: refuse(forward, request, CHAT_BUSY, 0); break;/
@@ -87,5 +94,5 @@ while IFS=@ read -r name expected file expression file2 expression2; do
     fi
     echo "$verdict$name: $first"
     put_back "$file" ${file2:+"$file2"}
-done <<<"$mutations"
+done < <(grep -E "^[^@]*($pattern)" <<<"$mutations")
 exit "$wrong"
