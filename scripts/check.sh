@@ -91,7 +91,7 @@ check_valgrind() {
     sed 's/^/test_/' "$in/list" | xargs cmake --build "$in" -j "$(nproc)" --target || return
     # shellcheck disable=SC2016
     xargs -P "$(nproc)" -I {} sh -c '
-        valgrind -q --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
+        LIVETEA_VALGRIND=1 valgrind -q --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
             --error-exitcode=99 "$2/tests/unit/test_$1" >"$2/said.$1" 2>&1 || {
             echo "unit.$1: $?"
             grep -E "^==|FAILED|Could not" "$2/said.$1" | head -n 40

@@ -12,6 +12,7 @@
 #include <lmdb.h>
 
 #include "base/buf.h"
+#include "base/checksum.h"
 #include "base/little_endian.h"
 #include "promise.h"
 #include "store/event_store.h"
@@ -271,6 +272,52 @@ static void the_marks_must_speak_of_the_last_event(void **state)
     change_event(world, EVENTS, shared_slice(bytes));
     assert_damage(world, EVENTS, false, "another digest");
     shared_unref(bytes);
+}
+
+/* The marks of the last event, with a good checksum: `wrong` says what they lie about. */
+enum wrong { WRONG_NUMBER, WRONG_DIGEST, WRONG_TIME, WRONG_CHECKSUM };
+
+static void change_marks(const struct world *world, enum wrong wrong)
+{
+    char value[52];
+    struct message_sent last = event_at(world, wrong == WRONG_NUMBER ? EVENTS - 1 : EVENTS);
+    if (wrong == WRONG_DIGEST) last.digest.bytes[5] ^= 1;
+    if (wrong == WRONG_TIME) last.at_ms--;
+    little_store(value, last.number, 8);
+    little_store(value + 8, EVENTS, 8);
+    little_store(value + 16, EVENTS, 8);
+    little_store(value + 24, (uint64_t)last.at_ms, 8);
+    memcpy(value + 32, last.digest.bytes, 16);
+    little_store(value + 48, crc32c(slice_make(value, 48)) + (wrong == WRONG_CHECKSUM), 4);
+    MDB_val data = val_of(value, sizeof value);
+    change(world, "meta", val_of("last", 4), &data);
+}
+
+static void assert_not_opened(const struct world *world, const char *words)
+{
+    struct errmsg errmsg = {.text = ""};
+    struct event_store *store;
+    assert_int_equal(
+        event_store_open(&store, &(struct event_store_options){.dir = world->dir}, &errmsg),
+        ERR_DATA);
+    if (strstr(errmsg.text, words) == NULL) fail_msg("\"%s\" in \"%s\"", words, errmsg.text);
+}
+
+static void a_node_does_not_start_with_marks_that_lie(void **state)
+{
+    struct world *world = *state;
+    change_marks(world, WRONG_NUMBER);
+    assert_not_opened(world, "the number of events is not the one in the marks");
+    assert_damage(world, EVENTS, false, "the marks do not know it");
+    change_marks(world, WRONG_DIGEST);
+    assert_not_opened(world, "another digest than the marks");
+    assert_damage(world, EVENTS, false, "the marks give another digest");
+    change_marks(world, WRONG_TIME);
+    assert_damage(world, EVENTS, false, "the marks give another time");
+    change_marks(world, WRONG_CHECKSUM);
+    assert_not_opened(world, "the marks cannot be read");
+    change(world, "meta", val_of("format", 6), NULL);
+    assert_not_opened(world, "not Live Tea's");
 }
 
 static void rows_of_the_derived_tables_are_looked_for_both_ways(void **state)
@@ -707,6 +754,7 @@ int main(void)
         VERIFY_TEST(an_event_that_is_missing_is_named),
         VERIFY_TEST(a_forged_event_is_named),
         VERIFY_TEST(the_marks_must_speak_of_the_last_event),
+        PROMISE_WITH("P12", a_node_does_not_start_with_marks_that_lie, open_world, close_world),
         VERIFY_TEST(rows_of_the_derived_tables_are_looked_for_both_ways),
         VERIFY_TEST(a_room_must_speak_of_its_last_event),
         VERIFY_TEST(what_follows_from_the_events_can_be_made_again),
