@@ -5,16 +5,17 @@ import net from 'node:net';
 import path from 'node:path';
 import { freePorts, top } from './cluster.mjs';
 import { request } from './http.mjs';
-import { until, within } from './wait.mjs';
+import { slow, until, within } from './wait.mjs';
 
 const deploy = name => fs.readFileSync(path.join(top, 'deploy', name), 'utf8');
 
 // Where the system keeps them, which is in no ordinary user's path.
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
 
-/* deploy/'s own lines, but for the addresses, and for as many nodes as there are. */
+/* deploy/'s own lines, but for the addresses, and for as many nodes as there are; what is slow is not
+ * taken for dead. */
 function deployed(file, port, nodes) {
-  const text = deploy(file).replace(/(bind|listen) (?::)?8080/, `$1 127.0.0.1:${port}`);
+  const text = deploy(file).replace(/(bind|listen) (?::)?8080/, `$1 127.0.0.1:${port}`).replace('inter 500ms', slow ? 'inter 5s' : 'inter 500ms');
   return text.replace(/^ *server .*10\.0\.0\.1(\d):4000.*\n/gm, (line, number) =>
     nodes.length < number ? '' : line.replace(/10\.0\.0\.1\d:4000/, `127.0.0.1:${nodes[number - 1].httpPort}`));
 }
