@@ -228,6 +228,16 @@ static bool comes_too_early(const struct guard *guard, const struct raft_append_
     return false;
 }
 
+/* Do they contradict what we have? raft would cut that off. */
+static bool cuts(const struct guard *guard, const struct raft_append_entries *message)
+{
+    for (unsigned i = 0; i < message->n_entries; i++) {
+        raft_term have = guard_term_at(guard->raft, message->prev_log_index + 1 + i);
+        if (have != 0 && have != message->entries[i].term) return true;
+    }
+    return false;
+}
+
 /* False: the message was dropped, and what it owned was freed. */
 static bool lets_in(struct guard *guard, struct raft_message *message)
 {
@@ -246,7 +256,9 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
         /* A heartbeat has no entries and still passes: it keeps us from standing for election. */
         bool is_full = (guard->has_gap && guard->gap_bytes > GAP_BYTES_MAX) ||
                        guard->lag_bytes > STORE_LAG_BYTES_MAX || guard->is_disk_full;
-        if ((is_full || comes_too_early(guard, entries)) && entries->n_entries > 0) {
+        bool is_early =
+            comes_too_early(guard, entries) || (guard->is_putting && cuts(guard, entries));
+        if ((is_full || is_early) && entries->n_entries > 0) {
             drop_entries(guard, entries);
             return false;
         }
@@ -465,6 +477,7 @@ static void on_put(struct raft_io_snapshot_put *request, int status)
 {
     struct guard_put *put = request->data;
     struct guard *guard = put->guard;
+    guard->is_putting = false;
     if (status == RAFT_NOSPACE) { /* raft would forget it */
         guard->held = put;
         return;
@@ -486,6 +499,7 @@ static int put_now(struct guard_put *put)
     int rv = guard->real.snapshot_put(guard->raft->io, put->trailing, &put->request, put->snapshot,
                                       on_put);
     put->spent_ns += clock_ns() - from_ns;
+    guard->is_putting = rv == 0;
     return rv;
 }
 

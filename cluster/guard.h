@@ -23,6 +23,10 @@
  *   a snapshot that arrives while one of ours is being    drops it; the leader tries again
  *   written (NULL pointer), or another one installed
  *   (it is never freed)
+ *   a log that is cut while a snapshot of ours is being   drops the message; the leader sends it again
+ *   written: on the disk it is not cut, and after the
+ *   next start what was cut is there again, and all that
+ *   came instead of it stands behind, at wrong indexes
  *   a snapshot that was replaced by a later one while it  puts the right term in
  *   was read for a follower goes with the later index
  *   and the earlier term: the follower takes what is
@@ -138,6 +142,7 @@ struct guard {
     struct guard_hold *holds;
     raft_index append_at; /* of the next append's first entry */
 
+    bool is_putting;        /* a snapshot of ours is on its way to the disk */
     struct guard_put *held; /* a snapshot that waits for the store or for space, or NULL */
     uint64_t manifest;      /* event number in the manifest that fsm->snapshot returned, */
     uint64_t manifest_ns;   /* and when it was asked for */

@@ -112,6 +112,51 @@ static void install_while_taking(struct rig *rig)
     rig_run(rig, 20000);
 }
 
+/* A leader writes its own snapshot, very slowly, and is cut off with entries that nobody else has. */
+static void a_log_is_not_cut_while_a_snapshot_is_written(void **state)
+{
+    (void)state;
+    struct rig rig;
+    uint64_t value = 1;
+    rig_init(&rig, &(struct rig_options){.count = 3});
+    struct raft *old = rig_raft(&rig, 2);
+    rig.nodes[2].gives_manifests = true;
+    rig.nodes[2].guard.durable = UINT64_MAX;
+    raft_set_snapshot_threshold(old, SMALL);
+    elect(&rig, 2);
+    raft_fixture_set_disk_latency(&rig.fixture, 2, 20000);
+    while (!rig.nodes[2].guard.is_putting) {
+        rig_propose(&rig, 2, value++);
+        rig_run(&rig, 100);
+    }
+    rig_cut(&rig, 2);
+    rig_propose(&rig, 2, 1000);
+    raft_index own = raft_last_index(old);
+    raft_term term = guard_term_at(old, own);
+    while (rig_raft(&rig, 0)->state != RAFT_LEADER && rig_raft(&rig, 1)->state != RAFT_LEADER)
+        rig_run(&rig, 100);
+    unsigned leader = rig_raft(&rig, 0)->state == RAFT_LEADER ? 0 : 1;
+    for (int i = 0; i < 2 * SMALL; i++) {
+        rig_propose(&rig, leader, value++);
+        rig_run(&rig, 100);
+    }
+    rig_join(&rig, 2);
+    uint64_t dropped = rig.nodes[2].guard.dropped;
+    rig_run(&rig, 1000);
+    assert_true(rig.nodes[2].guard.is_putting);
+    assert_true(rig.nodes[2].guard.dropped > dropped);
+    while (rig.nodes[2].guard.is_putting) {
+        assert_int_equal(guard_term_at(old, own), term);
+        raft_fixture_step(&rig.fixture);
+    }
+    raft_fixture_set_disk_latency(&rig.fixture, 2, 10);
+    rig_run(&rig, 30000);
+    assert_int_not_equal(guard_term_at(old, own), term);
+    assert_int_equal(old->last_applied, rig_raft(&rig, leader)->last_applied);
+    rig_check_agreement(&rig);
+    rig_close(&rig);
+}
+
 static void install_without_guard(void)
 {
     static struct rig rig;
@@ -1121,6 +1166,7 @@ int main(void)
         cmocka_unit_test(without_the_guard_a_snapshot_in_a_snapshot_crashes),
         cmocka_unit_test(a_snapshot_that_comes_while_one_is_taken_is_dropped),
         PROMISE("P1", a_snapshot_is_held_until_the_store_is_durable),
+        cmocka_unit_test(a_log_is_not_cut_while_a_snapshot_is_written),
         cmocka_unit_test(a_held_snapshot_goes_with_the_close),
         cmocka_unit_test(a_snapshot_that_finds_no_space_is_tried_again),
         PROMISE("P12", a_node_with_a_gap_is_not_made_leader),
