@@ -95,7 +95,7 @@ check_valgrind() {
             --error-exitcode=99 "$2/tests/unit/test_$1" >"$2/said.$1" 2>&1 || {
             echo "unit.$1: $?"
             grep -E "^==|FAILED|Could not" "$2/said.$1" | head -n 40
-            exit 255
+            exit 1
         }' _ {} "$in" <"$in/list"
 }
 
