@@ -167,10 +167,11 @@ export const faults = {
     if (ended !== 'ready') await rejoin(world, node);
     else node.expectedEnd = false;
   } },
-  // It may end with 1 when it cannot open a file that it needs: it has no reserve then, who took it is not a client.
-  descriptors: { needs: 'root', count: 1, async act({ nodes: [node], hold, started, say }) {
+  // None, one or two are left. It may end with 1 when it cannot open a file that it needs: it has no reserve then, who
+  // took it is not a client.
+  descriptors: { needs: 'root', count: 1, async act({ nodes: [node], random, hold, started, say }) {
     node.expectedEnd = true;
-    node.limitDescriptors(node.descriptors);
+    node.limitDescriptors(node.descriptors + Math.floor(random() * 3));
     started();
     await Promise.race([pause(hold), node.ended]);
     if (!node.isUp) return say(`exit ${(await node.ended).code}`);

@@ -167,6 +167,7 @@ async function runSeed(seed, options, isApart) {
     const back = (histories.find(Boolean) ?? []).find((event, i, all) => i > 0 && event.at < all[i - 1].at);
     if (back) problems.push(`number ${back.number} is older than the one before it: ${back.at}`);
     keep ||= problems.length > 0 || result.errors.length > 0;
+    if (keep) for (const node of world.nodes) node.said = await node.status().catch(error => error.message);
     return { seed, nodes: options.nodes, seconds, ...result, problems, memory, levelMs };
   } finally {
     clearInterval(watch);
@@ -175,13 +176,17 @@ async function runSeed(seed, options, isApart) {
   }
 }
 
-/* What is needed to see what went wrong: the history, and the nodes' logs. */
+/* What is needed to see what went wrong: the history, the nodes' logs, what they said in the end, and their files. */
 function keepAll(world, history, seed, where) {
   const dir = where ?? fs.mkdtempSync(path.join(process.env.LIVETEA_CHAOS_KEEP ?? os.tmpdir(), 'livetea-chaos-failed-'));
   fs.mkdirSync(dir, { recursive: true });
   fs.writeFileSync(path.join(dir, `seed-${seed}.ndjson`), history.records.map(record => JSON.stringify(record)).join('\n') + '\n');
   for (const node of [...world.nodes, world.spare]) {
-    if (fs.existsSync(node.logFile)) fs.copyFileSync(node.logFile, path.join(dir, `seed-${seed}-${node.name}.log`));
+    const name = path.join(dir, `seed-${seed}-${node.name}`);
+    if (fs.existsSync(node.logFile)) fs.copyFileSync(node.logFile, `${name}.log`);
+    const raft = path.join(node.dataDir, 'raft');
+    const files = fs.existsSync(raft) ? fs.readdirSync(raft).map(file => `${file} ${fs.statSync(path.join(raft, file), { throwIfNoEntry: false })?.size}`) : [];
+    fs.writeFileSync(`${name}.json`, JSON.stringify({ files, said: node.said }, null, 1));
   }
   console.log(`history and logs of seed ${seed}: ${dir}`);
 }
