@@ -16,6 +16,7 @@
 #include "base/little_endian.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "call.h"
 #include "cluster/node_state.h"
 #include "folder.h"
 
@@ -199,13 +200,8 @@ static struct slice with_length(struct buf *frame, struct slice bytes)
 
 static int call_lone(void)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port =
-                                 htons((uint16_t)transport_port(world.lone.node->transport)),
-                             .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
     uint8_t hello[HELLO_SIZE] = "LVTEAC01", challenge[CHALLENGE_SIZE], proof[PROOF_SIZE];
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    FUZZ_HOLDS(fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof to) == 0);
+    int fd = call_port(transport_port(world.lone.node->transport));
     hello[8] = LINK_ASK;
     memcpy(hello + 80, "n2=127.0.0.1:1", 14);
     say(fd, slice_make(hello, sizeof hello));

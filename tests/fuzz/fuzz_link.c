@@ -17,8 +17,8 @@
 #include "base/limits.h"
 #include "base/little_endian.h"
 #include "base/log.h"
+#include "call.h"
 #include "cluster/rpc.h"
-#include "fuzz.h"
 
 enum { HELLO_SIZE = 384, CHALLENGE_SIZE = 64, PROOF_SIZE = 32, WANTED_MAX = 256 };
 
@@ -95,16 +95,6 @@ static void open_port(void)
     /* Who dials it gets no answer: nobody listens there. */
     rpc_add_peer(port.rpc, 2, "n2=127.0.0.1:1");
     port.is_open = true;
-}
-
-static int call(void)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)transport_port(port.transport)),
-                             .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    FUZZ_HOLDS(fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof to) == 0);
-    return fd;
 }
 
 static void say(int fd, struct slice bytes)
@@ -208,7 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!port.is_open) open_port();
     struct slice rest = slice_make(data + 1, size - 1);
     unsigned links = port.links;
-    int fd = call();
+    int fd = call_port(transport_port(port.transport));
     if (data[0] == 'h') {
         as_somebody(fd, rest);
         return 0;
