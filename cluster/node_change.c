@@ -327,6 +327,18 @@ static bool is_asking(const struct node *node, const struct wish *wish)
     return asker != NULL && strcmp(asker, wish->request.address) == 0;
 }
 
+/* As raft's list says, whoever led; a change that is not committed yet may still be taken back. */
+static bool is_so(const struct node *node, const struct change_request *request)
+{
+    struct change_view view;
+    if (!node->raft_is_open || node->raft.configuration_uncommitted_index != 0) return false;
+    node_view(node, &view);
+    if (request->kind == CHANGE_TRANSFER && request->name[0] == '\0') {
+        return node->leader != 0 && node->leader != request->leader;
+    }
+    return change_is_so(&view, request);
+}
+
 /* Its last beat may be older than a gap that it has since. What it says that it has applied is no older
  * than the request. */
 static bool has_applied(const struct node *node, const struct wish *wish)
@@ -339,14 +351,15 @@ static bool has_applied(const struct node *node, const struct wish *wish)
     return true; /* not there: refused for that */
 }
 
-/* The next of those that wait; an add whose time is over is judged as it stands, which refuses it. */
+/* The next of those that wait; an add whose time is over, or that is done already, is judged as it stands. */
 static void begin_next(struct node *node, uint64_t now_ms)
 {
     struct wish *wish, *next;
     DL_FOREACH_SAFE(node->changes->wishes, wish, next) {
         bool is_late = now_ms >= wish->request.deadline_ms;
         bool is_add = wish->request.kind == CHANGE_ADD;
-        if (is_add && !is_late && !is_asking(node, wish)) continue;
+        bool has_to_wait = !is_late && !is_asking(node, wish) && !is_so(node, &wish->request);
+        if (is_add && has_to_wait) continue;
         if (wish->request.kind == CHANGE_PROMOTE && !has_applied(node, wish)) {
             if (now_ms - wish->taken_ms < LEVEL_MS) continue;
             refuse(node, wish, "behind", "It does not become level: wait until it has caught up");
@@ -420,22 +433,12 @@ static void take_wish(struct node *node, const struct change_request *request,
     if (request->kind == CHANGE_ADD) node_asker(node, request->name, &view.asker);
     if (changes->wishes_count > WISHES_MAX) {
         refuse(node, wish, "busy", "Too many changes wait: try again");
-    } else if (!change_allowed(&view, request, request->address, &answer)) {
-        answer_wish(node, wish, &answer);
+        return;
     }
-    /* Goes on at the end of this turn. */
-}
-
-/* From here on raft's list says whether the change is done, whoever led. */
-static bool is_so(const struct node *node, const struct change_request *request)
-{
-    struct change_view view;
-    if (!node->raft_is_open || node->raft.configuration_uncommitted_index != 0) return false;
-    node_view(node, &view);
-    if (request->kind == CHANGE_TRANSFER && request->name[0] == '\0') {
-        return node->leader != 0 && node->leader != request->leader;
-    }
-    return change_is_so(&view, request);
+    bool is_allowed = change_allowed(&view, request, request->address, &answer);
+    bool is_begun = !is_allowed && answer.result == CHANGE_DONE && !is_so(node, request);
+    if (is_allowed || is_begun) return; /* goes on at the end of this turn */
+    answer_wish(node, wish, &answer);
 }
 
 static void forward(struct node *node, struct change_request *request)

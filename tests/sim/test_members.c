@@ -627,6 +627,23 @@ static void what_a_leader_leaves_half_done_is_ended(void **state)
     wait_for(it_is_a_stand_by);
 }
 
+/* Its entry may still be taken back by another leader. */
+static void an_add_that_is_not_committed_is_not_done(void **state)
+{
+    (void)state;
+    static struct raft_change change;
+    struct change again;
+    begin(3);
+    struct raft *raft = &trio.nodes[leader()].node->raft;
+    assert_int_equal(raft_add(raft, &change, 99, "tea-9=127.0.0.1:9", on_added), 0);
+    ask(leader(), &again, CHANGE_ADD, "tea-9", "127.0.0.1:9");
+    assert_int_not_equal(raft->configuration_uncommitted_index, 0);
+    assert_false(again.is_answered);
+    await(&again);
+    until_done(leader(), CHANGE_ADD, "tea-9", "127.0.0.1:9");
+    assert_int_equal(status_of(leader()).members_count, 4);
+}
+
 static void an_add_waits_for_its_node(void **state)
 {
     (void)state;
@@ -836,6 +853,7 @@ int main(void)
         TEST(a_second_change_is_refused_while_one_runs),
         TEST(the_log_pauses_while_a_change_is_on_its_way),
         TEST(what_a_leader_leaves_half_done_is_ended),
+        TEST(an_add_that_is_not_committed_is_not_done),
         TEST(an_add_waits_for_its_node),
         TEST(a_stand_by_applies_and_has_no_vote),
         TEST(one_that_was_let_in_and_ended_at_once_finds_its_cluster),
