@@ -116,9 +116,9 @@ int fresh_dir_begin(struct fresh_dir **out, const char *path, const char *node,
         mem_free(fresh);
         return rv;
     }
+    /* Whoever had the lock before may have filled it. */
     bool is_there_now;
-    rv = check_empty(path, &is_there_now,
-                     errmsg); /* whoever had the lock before may have filled it */
+    rv = check_empty(path, &is_there_now, errmsg);
     if (rv != 0) {
         data_dir_close(&fresh->dir);
         mem_free(fresh);
@@ -184,12 +184,15 @@ static int rename_history(struct fresh_dir *fresh, struct errmsg *errmsg)
 /* What is on disk, and the rest; the history is closed. VERSION goes first: it says that the history is whole. */
 static void take_back(struct fresh_dir *fresh)
 {
-    char version[PATH_SIZE], partial[PATH_SIZE], history[PATH_SIZE], lock[PATH_SIZE];
+    char version[PATH_SIZE], version_new[PATH_SIZE];
+    char partial[PATH_SIZE], history[PATH_SIZE], lock[PATH_SIZE];
     data_dir_path(&fresh->dir, "VERSION", version, sizeof version);
+    data_dir_path(&fresh->dir, "VERSION.new", version_new, sizeof version_new);
     data_dir_path(&fresh->dir, "history.partial", partial, sizeof partial);
     data_dir_path(&fresh->dir, "history", history, sizeof history);
     data_dir_path(&fresh->dir, "LOCK", lock, sizeof lock);
     unlink(version);
+    unlink(version_new);
     (void)rename(history, partial);
     remove_partial(fresh->dir.path);
     unlink(lock);

@@ -226,12 +226,14 @@ static int import(struct errmsg *errmsg)
                "tea-1");
 }
 
-/* Not there, or nothing but what the next try clears away; or whole. */
+/* Nothing is left of it, but for a lock that nobody has; or whole. */
 static void all_or_nothing(bool is_done)
 {
     struct errmsg errmsg = {.text = ""};
     if (!exists("VERSION")) {
         assert_false(is_done);
+        assert_false(exists("VERSION.new"));
+        assert_false(exists("history") || exists("history.partial"));
         if (restore(&errmsg) != 0) fail_msg("%s", errmsg.text);
     }
     assert_int_equal(state_of_it(), DATA_DIR_ALONE);
