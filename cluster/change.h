@@ -33,8 +33,7 @@ struct change_member {
 struct change_view { /* as the leader sees it */
     uint64_t self;   /* the leader's id */
     bool is_leader_ready, is_changing, is_transferring;
-    uint64_t
-        asker; /* raft id of the node that asks to be let in under the name of an add; 0 = none */
+    uint64_t asker; /* raft id of the node that asks to join under an add's name; 0 = none */
     size_t members_count;
     struct change_member members[MEMBERS_MAX];
 };
@@ -42,9 +41,9 @@ struct change_view { /* as the leader sees it */
 /* The member of that name, or NULL. */
 const struct change_member *change_find(const struct change_view *view, const char *name);
 
-/* True, or false with a refusal (word and sentence), or with "done" when there is nothing to do: the member that an
- * add speaks of is one, by an add whose answer was lost for instance. `asker`: under which address a node of the name that
- * add speaks of asks to be let in now; NULL = none does. */
+/* True, or false with a refusal (word and sentence), or with "done" when there is nothing to do: the node that an
+ * add speaks of is a member, by an add whose answer was lost for instance. `asker`: under which address a node of
+ * the name that add speaks of asks to be let in now; NULL = none does. */
 bool change_allowed(const struct change_view *view, const struct change_request *request,
                     const char *asker, struct change_answer *answer);
 

@@ -725,8 +725,8 @@ static int do_append(struct raft_io *io, struct raft_io_append *request,
 static int do_truncate(struct raft_io *io, raft_index index)
 {
     struct guard *guard = guard_of(io);
-    guard->append_at =
-        index; /* raft cuts at each index at which it appends, also when nothing is there */
+    /* raft cuts at each index at which it appends, also when nothing is there. */
+    guard->append_at = index;
     int rv = guard->real.truncate(io, index);
     if (rv != 0) fatal(guard, "the log could not be cut", rv);
     return rv;

@@ -117,8 +117,8 @@ struct guard_follower { /* as leader: one that we send to */
     raft_time sent_at; /* raft_io's clock when anything went to it */
 };
 
-struct
-    guard_hold { /* entries that raft has given away to be sent or written, until it is told the end */
+/* Entries that raft has given away to be sent or written, until it is told the end. */
+struct guard_hold {
     raft_index first;
     const struct raft_entry *entries; /* raft's; stay as long */
     unsigned n;

@@ -32,9 +32,8 @@ struct rpc_peer { /* and our link to it */
     unsigned wait_ms;
     bool is_refused;
     uint64_t frames_in, frames_out;
-    size_t writes; /* of libuv, still to come back */
-    bool
-        is_removed; /* not in the list any more; goes when its timer and its writes have come back */
+    size_t writes;   /* of libuv, still to come back */
+    bool is_removed; /* from the list; goes when its timer and its writes have come back */
     bool is_timer_closed;
 };
 

@@ -36,7 +36,8 @@ enum scan_depth {
     SCAN_ALL
 };
 
-/* Both metadata files, every segment, the newest snapshot, and how they fit one another. 0; ERR_DATA with the file and the place; ERR_IO. A directory that is not there has nothing in it.
+/* Both metadata files, every segment, the newest snapshot, and how they fit one another. 0; ERR_DATA with the
+ * file and the place; ERR_IO. A directory that is not there has nothing in it.
  *
  *   metadata1, metadata2   format u64 = 1 | version u64 | term u64 | voted for u64; odd versions in the
  *                          first; the higher one counts, a short file was never written

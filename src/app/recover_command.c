@@ -39,8 +39,7 @@ struct recover {
     bool is_raft_bad;
     uint64_t index, last; /* of the entry that is being applied; of the last one that can be */
     uint64_t taken;       /* events */
-    uint64_t
-        missing_to; /* events behind the store's, up to this number, were never here; 0: none */
+    uint64_t missing_to;  /* events behind the store's, up to here, were never here; 0: none */
     struct shared **events;
     size_t count;
     struct errmsg errmsg;

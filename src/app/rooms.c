@@ -32,9 +32,8 @@ struct room {
     struct room_waiter *waiters;
     uint64_t idle_since_ms; /* 0: somebody is in it */
     uint64_t applied_ns;    /* of the newest event that has not gone out yet */
-    uint64_t
-        fresh_count;     /* all that have not: the last of the tail, unless they are more than it */
-    uint64_t calm_at_ms; /* after a reset: nothing goes out before */
+    uint64_t fresh_count;   /* all that have not: the tail's last, unless they are more */
+    uint64_t calm_at_ms;    /* after a reset: nothing goes out before */
     struct room *next_dirty;
     UT_hash_handle hh;
 };

@@ -1,6 +1,6 @@
 /* Files and directories, where libc's own calls leave half of it to whoever calls: a read or a write may be
- * short or interrupted, a listing that failed looks like one that ended, and a new name is durable only when its directory
- * was synced. Any thread.
+ * short or interrupted, a listing that failed looks like one that ended, and a new name is durable only when
+ * its directory was synced. Any thread.
  */
 #pragma once
 #include <stdbool.h>

@@ -66,7 +66,7 @@ enum { ADMIN_WAIT = -1 };
 /* Returns an exit code, or ADMIN_WAIT. */
 int admin_change(struct admin *admin, const struct admin_change *change);
 
-/* The value of an option like "30s", "500ms", "2m", at least 1 s and at most an hour. 0 or CLI_USAGE, said. */
+/* The value of an option like "30s", "500ms", "2m", at least 1 s and at most `most_ms`. 0 or CLI_USAGE, said. */
 int admin_duration(const struct admin *admin, const char *option, const char *text,
                    uint64_t most_ms, uint64_t *ms);
 void admin_rest(unsigned ms);

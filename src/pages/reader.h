@@ -2,8 +2,8 @@
  *
  * It belongs to the browser's page, not to one room: it outlives going from room to room and ends with
  * the connection's view (live->reader). Counted from the list of rooms that the page began with (a second
- * old at most): a room is unread if something was said in it since then, or since the reader left it. At most READER_ROOMS_MAX rooms are
- * kept count of. One flat block of mem_new.
+ * old at most): a room is unread if something was said in it since then, or since the reader left it. At
+ * most READER_ROOMS_MAX rooms are kept count of. One flat block of mem_new.
  */
 #pragma once
 #include "pages/side.h"

@@ -1,7 +1,7 @@
 /* What the event store's files share: its tables, how their rows look, and what LMDB's codes mean.
  *
- * make.c makes the file; event_store.c appends, reads and takes up; verify.c reads everything; rebuild.c makes the derived tables
- * again. Nobody else includes this: to others the store is what event_store.h says.
+ * make.c makes the file; event_store.c appends, reads and takes up; verify.c reads everything; rebuild.c makes
+ * the derived tables again. Nobody else includes this: to others the store is what event_store.h says.
  */
 #pragma once
 #include <assert.h>
