@@ -244,7 +244,7 @@ static int add(struct wishes *wishes, struct slice name, struct slice address)
     json_add_text(&body, "name", name);
     json_add_text(&body, "address", address);
     buf_add_char(&body, '}');
-    buf_printf(&done, "%.*s is a member, without a vote.", (int)name.len, name.at);
+    buf_printf(&done, "%.*s is a member.", (int)name.len, name.at);
     buf_add_char(&done, '\0');
     struct admin_change change = {.method = "POST",
                                   .path = slice_of("/api/cluster/members"),

@@ -186,7 +186,7 @@ describe('members', () => {
     const second = await cluster.startNode();
     const added = await cli(['members', 'add', `${second.name}=${second.address}`, '--promote']);
     assert.equal(added.code, 0, added.err);
-    assert.equal(added.out, 'tea-2 is a member, without a vote.\ntea-2 is a voter.\n');
+    assert.equal(added.out, 'tea-2 is a member.\ntea-2 is a voter.\n');
     assert.match(added.err, /^waiting for tea-2 to ask; start it with cluster\.join$/m);
     await second.ready();
     assert.equal((await say(second, 'lobby', 'after')).status, 201);

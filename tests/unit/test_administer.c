@@ -217,7 +217,7 @@ static void add_waits_until_the_node_asks(void **state)
     run(&it, ANSWERS(REFUSED("not_asking", "tea-4 does not ask."), DONE),
         WORDS("members", "add", "tea-4=10.0.0.14:7000"));
     assert_int_equal(it.code, 0);
-    assert_string_equal(it.out, "tea-4 is a member, without a vote.\n");
+    assert_string_equal(it.out, "tea-4 is a member.\n");
     assert_has(it.err, "waiting for tea-4 to ask; start it with cluster.join\n");
     assert_null(strstr(it.err, "does not ask"));
     assert_has(it.node.heard, "\r\n\r\n{\"name\":\"tea-4\",\"address\":\"10.0.0.14:7000\"}");
@@ -235,7 +235,7 @@ static void a_new_member_is_promoted_when_it_has_caught_up(void **state)
         ANSWERS(DONE, LEVEL("12"), LEVEL("0"), REFUSED("behind", "Not yet."), LEVEL("0"), DONE),
         WORDS("members", "add", "tea-4=h:1", "--promote"));
     assert_int_equal(it.code, 0);
-    assert_string_equal(it.out, "tea-4 is a member, without a vote.\ntea-4 is a voter.\n");
+    assert_string_equal(it.out, "tea-4 is a member.\ntea-4 is a voter.\n");
     assert_null(strstr(it.err, "Not yet."));
     run_close(&it);
 }
