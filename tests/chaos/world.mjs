@@ -189,8 +189,10 @@ export class World extends Cluster {
     return { isApart, hasFakeTime: isApart && !sanitizers && fakeTime !== undefined, noClock, canThrottle: isApart && throttles.length > 0 };
   }
 
-  /* The bridges, once for the driver's namespace. `clients` addresses for people in different places. */
+  /* The bridges, once for the driver's namespace. `clients` addresses for people in different places. What libfaketime
+   * leaves in shared memory when a node is killed, by the number of its process, goes with the mount. */
   static lay(clients) {
+    run('mount', '-t', 'tmpfs', 'shm', '/dev/shm');
     run('mount', '-t', 'tmpfs', 'netns', fs.existsSync('/run/netns') ? '/run/netns' : '/run');
     fs.mkdirSync('/run/netns', { recursive: true });
     run('ip', 'link', 'set', 'lo', 'up');

@@ -10,7 +10,7 @@
 # PATTERN (grep -E) chooses lines. A test has to pass before anything is broken, and has to run: else a
 # failure would show nothing. Ends with 1 when a mistake was not found, changed nothing or does not build.
 set -euo pipefail
-list=$(realpath "${1:?the list is missing}")
+list=$(realpath -e "${1:?the list is missing}")
 pattern=${2-.}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 copy=$(mktemp -d "${TMPDIR:-/tmp}/livetea-mutations.XXXXXX")
@@ -135,4 +135,5 @@ while IFS=@ read -r name test title file expression file2 expression2; do
     done
 done < <(grep -vE '^(#|$)' "$list" | grep -E "$pattern")
 echo "$found of $count found"
+[ "$count" -gt 0 ] || say "no line of $list fits '$pattern'"
 exit "$wrong"

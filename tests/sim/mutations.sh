@@ -56,6 +56,7 @@ END
 cp -r src src.kept
 cp -r cluster cluster.kept
 wrong=0
+count=0
 put_back() { # files
     for back in "$@"; do
         cp "${back/\//.kept/}" "$back"
@@ -64,6 +65,7 @@ put_back() { # files
 }
 
 while IFS=@ read -r name expected file expression file2 expression2; do
+    count=$((count + 1))
     perl -0pi -e "$expression" "$file"
     if cmp -s "$file" "${file/\//.kept/}"; then
         echo "NOT APPLIED: $name"
@@ -95,4 +97,8 @@ while IFS=@ read -r name expected file expression file2 expression2; do
     echo "$verdict$name: $first"
     put_back "$file" ${file2:+"$file2"}
 done < <(grep -E "^[^@]*($pattern)" <<<"$mutations")
+[ "$count" -gt 0 ] || {
+    echo "no name fits '$pattern'"
+    wrong=1
+}
 exit "$wrong"
