@@ -23,8 +23,17 @@ export const program = process.env.LIVETEA_BIN ?? path.join(top, 'build/dev/src/
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LIVETEA_')));
 
 const children = new Set();
+const dirs = new Set(); // of clusters that nobody took down
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
+  if (process.env.LIVETEA_KEEP === '1') return;
+  for (const dir of dirs) {
+    try {
+      fs.rmSync(dir, { recursive: true, force: true, maxRetries: 5 }); // who was killed may write for a moment
+    } catch (error) {
+      console.error(`${dir} stays: ${error.message}`);
+    }
+  }
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
@@ -35,11 +44,12 @@ const isFree = port => new Promise(resolve => {
 });
 
 /* `count` free ports below those that the system hands out to outgoing connections: a port of a node
- * that is down must not be taken by somebody's connection before the node comes back. */
+ * that is down must not be taken by somebody's connection before the node comes back. Nor by a test of
+ * tests/sim, which runs at the same time: theirs are from 20,000 on. */
 export async function freePorts(count) {
   const ports = [];
   while (ports.length < count) {
-    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    const port = 12_000 + Math.floor(Math.random() * 8_000);
     if (!ports.includes(port) && await isFree(port)) ports.push(port);
   }
   return ports;
@@ -273,6 +283,7 @@ export class Cluster {
     cluster.env = env;
     cluster.deaths = []; // of nodes that nobody stopped
     cluster.dir = fs.mkdtempSync(path.join(process.env.LIVETEA_TEST_DIR ?? os.tmpdir(), 'livetea-'));
+    dirs.add(cluster.dir);
     cluster.secretFile = path.join(cluster.dir, 'secret');
     const made = spawnSync(program, ['gen-secret']);
     if (made.status !== 0) throw new Error(`gen-secret failed: ${made.stderr}`);
@@ -361,6 +372,7 @@ export class Cluster {
     const tails = deaths.map(({ node, code, signal }) =>
       `${node} ended by itself (${code ?? signal}). ${this.nodes.find(one => one.name === node).logTail(60)}`);
     const reports = this.nodes.map(node => node.log()).join('\n').match(/ERROR: (Address|Thread|Leak|Undefined)\w*Sanitizer.*|runtime error: .*/g);
+    dirs.delete(this.dir);
     if (!keep) fs.rmSync(this.dir, { recursive: true, force: true });
     else console.error(`data and logs are kept in ${this.dir}`);
     if (tails.length) throw new Error(tails.join('\n'));

@@ -38,7 +38,7 @@ export class SmallDisk {
     fs.closeSync(fs.openSync(disk.file, 'w'));
     fs.truncateSync(disk.file, mebibytes * MiB);
     disk.onExit = () => disk.#unmount();
-    process.on('exit', disk.onExit);
+    process.prependListener('exit', disk.onExit); // before somebody removes what it is mounted on
     try {
       run('mkfs.ext4', ['-q', '-F', '-m', '0', disk.file]);
       run('mount', ['-o', 'loop', disk.file, dir]);
