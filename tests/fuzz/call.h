@@ -1,8 +1,14 @@
-/* A connection to a port of a target's own. */
+/* A connection to a port of a target's own, which is served by the same thread: whoever waits here gives the
+ * target's loop its turns.
+ */
 #pragma once
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <uv.h>
+
+#include "base/slice.h"
 #include "fuzz.h"
 
 /* Each from another address of this machine: a port that was used is not free again for a minute, and there are
@@ -21,4 +27,27 @@ static inline int call_port(int port)
     FUZZ_HOLDS(bind(fd, (const struct sockaddr *)&from, sizeof from) == 0);
     FUZZ_HOLDS(connect(fd, (const struct sockaddr *)&to, sizeof to) == 0);
     return fd;
+}
+
+static inline void call_say(uv_loop_t *loop, int fd, struct slice bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t count = send(fd, bytes.at, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (count > 0) bytes = slice_skip(bytes, (size_t)count);
+        if (count < 0 && errno != EAGAIN) return; /* it has enough of us */
+        uv_run(loop, UV_RUN_NOWAIT);
+    }
+}
+
+/* Until `wanted` bytes are there or the other side ends; returns how many came. */
+static inline size_t call_hear(uv_loop_t *loop, int fd, void *out, size_t wanted)
+{
+    size_t got = 0;
+    while (got < wanted) {
+        ssize_t count = recv(fd, (char *)out + got, wanted - got, MSG_DONTWAIT);
+        if (count > 0) got += (size_t)count;
+        if (count == 0 || (count < 0 && errno != EAGAIN)) break;
+        if (count < 0) uv_run(loop, UV_RUN_ONCE);
+    }
+    return got;
 }

@@ -157,25 +157,12 @@ static void open_world(void)
 
 static void say(int fd, struct slice bytes)
 {
-    while (bytes.len > 0) {
-        ssize_t count = send(fd, bytes.at, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (count > 0) bytes = slice_skip(bytes, (size_t)count);
-        if (count < 0 && errno != EAGAIN) return; /* it has enough of us */
-        uv_run(&world.loop, UV_RUN_NOWAIT);
-    }
+    call_say(&world.loop, fd, bytes);
 }
 
-/* Until `wanted` bytes are there or the other side ends; returns how many came. */
 static size_t hear(int fd, void *out, size_t wanted)
 {
-    size_t got = 0;
-    while (got < wanted) {
-        ssize_t count = recv(fd, (char *)out + got, wanted - got, MSG_DONTWAIT);
-        if (count > 0) got += (size_t)count;
-        if (count == 0 || (count < 0 && errno != EAGAIN)) break;
-        if (count < 0) uv_run(&world.loop, UV_RUN_ONCE);
-    }
-    return got;
+    return call_hear(&world.loop, fd, out, wanted);
 }
 
 static void prove(uint8_t out[PROOF_SIZE], const char *side, const void *hello,
