@@ -15,25 +15,21 @@
 #include "app/secret.h"
 #include "app/settings.h"
 #include "faulty_io.h"
+#include "scratch.h"
 #include "store/data_dir.h"
 #include "store/event_store.h"
 
-static char root[64], path[80];
+static char root[SCRATCH_MAX], path[80];
 
 static void empty_root(void)
 {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'/*", root);
-    assert_int_equal(system(command), 0);
+    scratch_empty(root);
 }
 
 static int setup(void **state)
 {
     (void)state;
-    /* In memory, where there is such a place: it is the calls that count, not the disk. */
-    snprintf(root, sizeof root, "%s/livetea-faults-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    assert_non_null(mkdtemp(root));
+    scratch_make(root, "faults");
     snprintf(path, sizeof path, "%s/it", root);
     return 0;
 }
@@ -41,8 +37,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    empty_root();
-    return rmdir(root);
+    return scratch_remove(root);
 }
 
 /* ---- the data directory ---- */

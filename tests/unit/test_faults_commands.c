@@ -19,12 +19,13 @@
 #include "cluster/scan.h"
 #include "fake_node.h"
 #include "faulty_io.h"
+#include "scratch.h"
 #include "store/backup.h"
 #include "store/event_store.h"
 
 enum { EVENTS = 22, STORED = 9, LAST_ENTRY = 25 };
 
-static char root[64], path[96]; /* what the trials work on */
+static char root[SCRATCH_MAX], path[96]; /* what the trials work on */
 static struct shared *events[EVENTS];
 static uint64_t indexes[EVENTS]; /* of the entries that they came with */
 
@@ -121,9 +122,7 @@ static int make_all(void **state)
     uint8_t cluster[16];
     struct event_meta meta;
     (void)state;
-    snprintf(root, sizeof root, "%s/livetea-faults-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    assert_non_null(mkdtemp(root));
+    scratch_make(root, "faults");
     snprintf(path, sizeof path, "%s/it", root);
     shell("tar xzf '%s/three.tar.gz' -C %s && mv %s/tea-1/data %s/node && chmod 700 %s/node",
           FIXTURES, root, root, root, root);
@@ -146,10 +145,16 @@ static int drop_all(void **state)
 
 /* ---- running a command ---- */
 
-static const char *const no_environment[] = {NULL};
+static int give_tokens(const struct cli *cli, const char *secret_file, const char *config_file,
+                       struct cli_tokens *tokens, struct errmsg *errmsg)
+{
+    (void)cli, (void)secret_file, (void)config_file, (void)errmsg;
+    *tokens = (struct cli_tokens){.count = 1, .text = {"token"}, .from = "FILE"};
+    return 0;
+}
 
-static int run(const struct cli_command *command, char *const *environment, struct errmsg *errmsg,
-               const char *const *words)
+static int run(const struct cli_command *command, const char *const *environment,
+               struct errmsg *errmsg, const char *const *words)
 {
     char *argv[8] = {NULL}, *out = NULL, *err = NULL;
     size_t out_len, err_len;
@@ -159,7 +164,8 @@ static int run(const struct cli_command *command, char *const *environment, stru
     struct cli cli = {.in = stdin,
                       .out = open_memstream(&out, &out_len),
                       .err = open_memstream(&err, &err_len),
-                      .environment = environment};
+                      .environment = (char *const *)(uintptr_t)environment,
+                      .tokens = give_tokens};
     int code = command->run(&cli, argc, argv);
     fclose(cli.out);
     fclose(cli.err);
@@ -169,9 +175,8 @@ static int run(const struct cli_command *command, char *const *environment, stru
     return code;
 }
 
-#define RUN(command, ...)                                             \
-    run(&(command), (char *const *)(uintptr_t)no_environment, errmsg, \
-        (const char *const[]){__VA_ARGS__, NULL})
+#define RUN(command, ...) \
+    run(&(command), (const char *const[]){NULL}, errmsg, (const char *const[]){__VA_ARGS__, NULL})
 
 static void clear(void)
 {
@@ -398,14 +403,6 @@ static void a_beginning_is_forgotten_in_the_end(void **state)
 static struct fake_node node;
 static char place[64];
 
-static int give_tokens(const struct cli *cli, const char *secret_file, const char *config_file,
-                       struct cli_tokens *tokens, struct errmsg *errmsg)
-{
-    (void)cli, (void)secret_file, (void)config_file, (void)errmsg;
-    *tokens = (struct cli_tokens){.count = 1, .text = {"token"}, .from = "FILE"};
-    return 0;
-}
-
 static void with_a_node_that_runs(void)
 {
     static const char ok[] = "HTTP/1.1 200 OK\r\n\r\n";
@@ -428,22 +425,8 @@ static void with_a_node_that_runs(void)
 
 static int back_up(struct errmsg *errmsg)
 {
-    char *environment[] = {place, NULL}, *out = NULL, *err = NULL;
-    static char force[] = "--force";
-    char *argv[] = {path, force, NULL};
-    size_t out_len, err_len;
-    struct cli cli = {.in = stdin,
-                      .out = open_memstream(&out, &out_len),
-                      .err = open_memstream(&err, &err_len),
-                      .environment = environment,
-                      .tokens = give_tokens};
-    int code = backup_command.run(&cli, 2, argv);
-    fclose(cli.out);
-    fclose(cli.err);
-    if (code != 0) errmsg_set(errmsg, "%.400s", err);
-    free(out);
-    free(err);
-    return code;
+    return run(&backup_command, (const char *const[]){place, NULL}, errmsg,
+               (const char *const[]){path, "--force", NULL});
 }
 
 /* The backup that was there before is not lost for one that could not be made. */

@@ -16,12 +16,13 @@
 #include "base/text.h"
 #include "faulty_memory.h"
 #include "pages/markdown.h"
+#include "scratch.h"
 #include "store/event_store.h"
 #include "web/ws.h"
 
 enum { BEFORE = 10, AFTER = 30 };
 
-static char root[64], path[80];
+static char root[SCRATCH_MAX], path[80];
 static struct shared *events[AFTER];
 
 /* ---- the event store ---- */
@@ -31,9 +32,7 @@ static int setup(void **state)
     static const struct chat_limits limits = {.text_code_points_max = 4000};
     struct chat chat;
     (void)state;
-    snprintf(root, sizeof root, "%s/livetea-memory-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    assert_non_null(mkdtemp(root));
+    scratch_make(root, "memory");
     snprintf(path, sizeof path, "%s/it", root);
     chat_init(&chat, &limits);
     for (size_t i = 0; i < AFTER; i++) {
@@ -52,19 +51,11 @@ static int setup(void **state)
     return 0;
 }
 
-static void empty_root(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'/*", root);
-    assert_int_equal(system(command), 0);
-}
-
 static int teardown(void **state)
 {
     (void)state;
-    empty_root();
     shared_unref_all(events, AFTER);
-    return rmdir(root);
+    return scratch_remove(root);
 }
 
 static int append(size_t from, size_t to, struct errmsg *errmsg)
@@ -83,7 +74,7 @@ static int append(size_t from, size_t to, struct errmsg *errmsg)
 static void with_a_store(void)
 {
     struct errmsg errmsg;
-    empty_root();
+    scratch_empty(root);
     assert_int_equal(append(0, BEFORE, &errmsg), 0);
 }
 
