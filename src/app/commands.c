@@ -70,8 +70,9 @@ static bool look_in_store(struct web_thread *thread, struct command_mail *mail)
 
 static void send_command(struct web_thread *thread, struct command_mail *mail)
 {
+    /* What the store has was sent to this thread before, but may not have come yet. */
     if (look_in_store(thread, mail)) {
-        chores_later(web_thread_chores(thread), 0, deliver_later, mail);
+        web_thread_mail_answer(thread, &mail->mail);
         return;
     }
     mail->mail.kind = mail->is_check ? MAIL_CHECK : MAIL_COMMAND;

@@ -122,19 +122,20 @@ static void on_entry(void *owner, uint64_t index)
     struct domain_thread *domain = owner;
     uint64_t now_ns = clock_ns();
 
-    struct events_mail *append = outgoing_take(&domain->to_store, MAIL_APPEND);
-    if (append != NULL) {
-        append->index = index;
-        append->raft_durable = domain->raft_durable = node_raft_durable(domain->node);
-        mailbox_send(domain->store, &append->mail);
-        node_lag(domain->node, tails_kept_bytes(domain->tails));
-    }
+    /* Before the store can have them: what is found there was sent to those who show it. */
     for (int i = 0; i < domain->web_count; i++) {
         struct events_mail *events = outgoing_take(&domain->to_web[i], MAIL_EVENTS);
         if (events == NULL) continue;
         events->applied_ns = now_ns;
         events->number = domain->chat.number;
         mailbox_send(domain->web[i], &events->mail);
+    }
+    struct events_mail *append = outgoing_take(&domain->to_store, MAIL_APPEND);
+    if (append != NULL) {
+        append->index = index;
+        append->raft_durable = domain->raft_durable = node_raft_durable(domain->node);
+        mailbox_send(domain->store, &append->mail);
+        node_lag(domain->node, tails_kept_bytes(domain->tails));
     }
 
     struct command_mail *answer = domain->answers;

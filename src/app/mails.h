@@ -11,7 +11,7 @@ struct web_thread;
 enum mail_kind {
     MAIL_COMMAND,     /* web -> domain: a SendMessage; comes back as MAIL_ANSWER */
     MAIL_CHECK,       /* web -> domain: is this command in the log? comes back as MAIL_ANSWER */
-    MAIL_ANSWER,      /* domain -> web: the same memory, with the answer */
+    MAIL_ANSWER,      /* domain -> web, web -> itself: the same memory, with the answer */
     MAIL_ROOM_OPEN,   /* web -> domain: show me this room from now on */
     MAIL_ROOM_TAIL,   /* domain -> web: its last messages; from now on its events come */
     MAIL_ROOM_CLOSE,  /* web -> domain: nobody here shows it any more */

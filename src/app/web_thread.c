@@ -260,6 +260,13 @@ void web_thread_mail_domain(struct web_thread *thread, struct mail *mail)
     mailbox_send(thread->domain, mail);
 }
 
+void web_thread_mail_answer(struct web_thread *thread, struct mail *mail)
+{
+    mail->kind = MAIL_ANSWER;
+    thread->commands_away++;
+    mailbox_send(&thread->mailbox, mail);
+}
+
 void web_thread_mail_main(struct web_thread *thread, struct mail *mail)
 {
     mailbox_send(thread->main, mail);

@@ -54,6 +54,9 @@ struct rooms *web_thread_rooms(struct web_thread *thread);
 struct viewers *web_thread_viewers(struct web_thread *thread);
 struct web_counters *web_thread_counters(struct web_thread *thread);
 void web_thread_mail_domain(struct web_thread *thread, struct mail *mail);
+/* Takes the mail of a command whose answer is known here already. It is told like one of the domain thread's: behind
+ * the events that were sent to this thread before. */
+void web_thread_mail_answer(struct web_thread *thread, struct mail *mail);
 void web_thread_mail_main(struct web_thread *thread, struct mail *mail);
 const struct secret *web_thread_secret(const struct web_thread *thread);
 /* The number of the newest event that this node is known to have applied. */
