@@ -83,7 +83,7 @@ test(`P2 P7 P8 P9 P10: ${rounds} nodes die under pages that write and read`, { t
     // Whoever is left serves, each of them.
     for (const live of cluster.up) {
       await until(`${live.name} takes messages without ${node.name}`, async () =>
-        (await postJson(`${live.url}/api/rooms/tea/messages`, { sender: 'clock', text: `round ${round} at ${live.name}`, id: `${round} ${live.name}` })).status === 201, 5_000);
+        (await postJson(`${live.url}/api/rooms/tea/messages`, { sender: 'clock', text: `round ${round} at ${live.name}`, id: `${round} ${live.name}` })).status === 201, 20_000);
     }
     await everybodyGoesOn(`everybody goes on without ${node.name}`);
     await node.start().ready();
