@@ -95,10 +95,16 @@ static void refuse(struct forward *forward, struct command_request *request,
            &(struct answer){.kind = ANSWER_REFUSED, .refusal = refusal, .wait_ms = wait_ms}, false);
 }
 
+struct answer forward_not_taken(const struct send_message *command, enum chat_refusal refusal)
+{
+    if (command->retried) return (struct answer){.kind = ANSWER_UNKNOWN};
+    return (struct answer){.kind = ANSWER_REFUSED, .refusal = refusal};
+}
+
 static void answer_at_once(struct forward *forward, struct command_request *request,
                            enum chat_refusal refusal)
 {
-    struct answer given = {.kind = ANSWER_REFUSED, .refusal = refusal};
+    struct answer given = forward_not_taken(&request->command, refusal);
     count(forward, &given, false);
     request->on_answer(request, &given);
 }

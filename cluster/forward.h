@@ -44,6 +44,9 @@ void forward_free(struct forward *forward);
 /* May answer at once. */
 void forward_add(struct forward *forward, struct command_request *request, uint64_t now_ms);
 
+/* What is told of a command that is not taken: REFUSED for that reason, or UNKNOWN if a copy of it may be in a log. */
+struct answer forward_not_taken(const struct send_message *command, enum chat_refusal refusal);
+
 /* End of a turn of the loop: sends what is due. `has_leader`: somebody is there to send to. */
 void forward_flush(struct forward *forward, bool has_leader, uint64_t now_ms);
 /* Every 50 ms or so. */

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cluster/forward.h"
 #include "cluster/node.h"
 
 enum { CHANGE_SOON_MS = 20 };
@@ -202,7 +203,7 @@ static void take_command(struct domain_thread *domain, struct command_mail *mail
 {
     mail->domain = domain;
     if (domain->node == NULL || domain->is_quiet) { /* too late: this node is stopping */
-        mail->answer = (struct answer){.kind = ANSWER_REFUSED, .refusal = CHAT_NO_LEADER};
+        mail->answer = forward_not_taken(&mail->request.command, CHAT_NO_LEADER);
         mail->check = CHECK_NOBODY;
         send_answer(domain, mail); /* a web thread does not end before it has all its answers */
         return;

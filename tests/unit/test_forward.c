@@ -161,6 +161,25 @@ static void without_a_leader_a_new_command_waits_a_while_and_is_refused(void **s
     apply(desk, &two);
 }
 
+/* It comes with the mark when a copy of it was applied in vain: another one may be on its way. */
+static void one_that_may_be_in_a_log_is_not_refused_when_it_is_not_taken(void **state)
+{
+    struct desk *desk = *state;
+    static struct asked first, other;
+    struct send_message command = {.retried = false};
+    assert_int_equal(forward_not_taken(&command, CHAT_NO_LEADER).kind, ANSWER_REFUSED);
+    assert_int_equal(forward_not_taken(&command, CHAT_NO_LEADER).refusal, CHAT_NO_LEADER);
+    command.retried = true;
+    assert_int_equal(forward_not_taken(&command, CHAT_NO_LEADER).kind, ANSWER_UNKNOWN);
+    ask(desk, &first, 1, "hello", 0);
+    other = (struct asked){.request = {.on_answer = on_answer}};
+    other.request.command = first.request.command;
+    other.request.command.text = slice_of("another");
+    other.request.command.retried = true;
+    forward_add(desk->forward, &other.request, 0);
+    assert_answer(&other, ANSWER_UNKNOWN);
+}
+
 static void what_was_sent_and_has_no_answer_is_unknown_at_the_deadline(void **state)
 {
     struct desk *desk = *state;
@@ -465,6 +484,8 @@ int main(void)
         PROMISE_WITH("P10", it_is_sent_again_with_the_mark_after_silence, setup, teardown),
         PROMISE_WITH("P10", another_leader_gets_it_at_once, setup, teardown),
         PROMISE_WITH("P6 P10", without_a_leader_a_new_command_waits_a_while_and_is_refused, setup,
+                     teardown),
+        PROMISE_WITH("P6", one_that_may_be_in_a_log_is_not_refused_when_it_is_not_taken, setup,
                      teardown),
         PROMISE_WITH("P6", what_was_sent_and_has_no_answer_is_unknown_at_the_deadline, setup,
                      teardown),
