@@ -188,11 +188,11 @@ export const faults = {
       await admit(world, spare);
       await pause(hold);
     } finally {
-      world.nodes = world.nodes.filter(node => node !== spare);
+      // It counts until it is off the list: it may lead.
       await remove(world, spare.name).catch(async error => {
         await spare.kill();
         throw error;
-      });
+      }).finally(() => { world.nodes = world.nodes.filter(node => node !== spare); });
     }
     await spare.end(20_000);
   } },

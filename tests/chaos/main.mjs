@@ -21,6 +21,7 @@ const CALM_MS = 3000;
 const CLIENTS_A_NODE = 2;
 const MEMORY_EVERY_MS = 60_000;
 const rooms = ['tea', 'coffee'];
+process.setMaxListeners(32); // every disk has one for the exit
 
 function usage(text) {
   console.error(`chaos: ${text}`);
@@ -100,7 +101,8 @@ async function runSeed(seed, options, isApart) {
   const problems = [];
   const world = await World.build({ nodes: options.nodes, isApart, options: ['--chat-rate', '0', '--store-keep-log', '256'] });
   const say = text => process.env.LIVETEA_VERBOSE === '1' && console.log(`  ${new Date().toISOString().slice(11, 23)} ${text}`);
-  process.once('exit', () => release(world));
+  const onExit = () => release(world);
+  process.once('exit', onExit);
   let keep = options.keep !== null, watch;
   const memory = [];
   try {
@@ -173,6 +175,7 @@ async function runSeed(seed, options, isApart) {
     clearInterval(watch);
     if (keep) keepAll(world, history, seed, options.keep);
     await world.close();
+    process.off('exit', onExit);
   }
 }
 
