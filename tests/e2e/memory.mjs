@@ -26,11 +26,11 @@ test('own memory stays while messages come', { timeout: (minutes + 6) * 60_000 }
     await fill(cluster, HISTORY);
     for (const node of cluster.nodes) node.start();
     await cluster.ready();
-    for (const node of cluster.nodes) for (let i = 0; i < READERS; i++) await visit(node.url, `/flood-${i}`, { name: `Reader ${i}` });
     const flood = new Flood({ urls: () => cluster.nodes.map(node => node.url), rooms: READERS });
     const samples = cluster.nodes.map(() => []);
     const look = () => cluster.nodes.forEach((node, i) => samples[i].push({ rss: kib(node, 'VmRSS'), own: kib(node, 'RssAnon') }));
     await flood.send(WARM_UP);
+    for (const node of cluster.nodes) for (let i = 0; i < READERS; i++) await visit(node.url, `/flood-${i}`, { name: `Reader ${i}` });
     flood.start(rate);
     for (let minute = 0; minute < minutes; minute++) {
       await pause(60_000);
