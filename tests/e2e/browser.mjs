@@ -164,17 +164,18 @@ function writing(line, latency) {
     assert.equal(all.length, 130);
     const a = await enterSlow(room);
     assert.deepEqual((await a.messages()).map(message => message.id), all.slice(-50));
-    await a.page.mouse.move(640, 300);
     for (const count of [100, 130]) {
       const first = (await a.messages())[0].id;
       const asked = a.events('older').length;
-      // Once the log is at its upper end it does not scroll any more, and the client does not see it:
-      // a little down, and up again.
+      // To the first message there is and never on, into what has come meanwhile, as a wheel could. Once the log
+      // is there it does not scroll any more, and the client does not see it: from a little below, and up again.
       await until('the page asks for older messages', async () => {
         if (a.events('older').length > asked) return true;
-        await a.page.mouse.wheel(0, 120);
-        await pause(50);
-        await a.page.mouse.wheel(0, -3000);
+        await a.page.locator(`#${first}`).evaluate(async item => {
+          item.closest('#log').scrollBy(0, 120);
+          await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+          item.scrollIntoView({ block: 'start' });
+        });
         return false;
       }, 20_000, 600);
       await until(`${count} messages are on the page`, async () => (await a.messages()).length >= count);
