@@ -419,6 +419,20 @@ describe('between rooms', () => {
     await leave(a);
   });
 
+  test('a link in the list of rooms stays the same one when the order changes', limit, async () => {
+    const [here, there] = [freshRoom(), freshRoom()];
+    await post(there, 'old');
+    const a = await enter(here);
+    await post(here, 'newest');
+    const order = () => a.page.locator('.side .rooms a').evaluateAll(links => links.map(link => link.pathname.slice(1)).slice(0, 2));
+    await until('the room is the first', async () => (await order()).join() === `${here},${there}`);
+    await a.page.locator(`.side .rooms a[href="/${there}"]`).evaluate(link => { window.link = link; });
+    await post(there, 'new');
+    await until('the other room is the first', async () => (await order()).join() === `${there},${here}`);
+    assert.equal(await a.page.evaluate(() => window.link.isConnected && window.link.pathname), `/${there}`);
+    await leave(a);
+  });
+
   test('who is here, on whichever node, and who is typing', limit, async () => {
     const room = freshRoom();
     const [a, b] = [await enter(room), await enter(room, { name: 'Maja', node: two })];
