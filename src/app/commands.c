@@ -1,5 +1,6 @@
 #include "app/commands.h"
 
+#include "app/rooms.h"
 #include "app/viewers.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -111,7 +112,7 @@ static void send_again(void *owner)
     send_command(mail->thread, mail);
 }
 
-void commands_answered(struct web_thread *thread, struct command_mail *mail)
+static void tell(struct web_thread *thread, struct command_mail *mail)
 {
     bool again = mail->is_check ? mail->check == CHECK_RETRY : mail->answer.kind == ANSWER_RETRY;
     if (!again) {
@@ -127,4 +128,38 @@ void commands_answered(struct web_thread *thread, struct command_mail *mail)
     mail->check = CHECK_NOBODY;
     mail->answer.kind = ANSWER_UNKNOWN;
     deliver(thread, mail);
+}
+
+void answers_add(struct answers *answers, struct command_mail *mail)
+{
+    mail->mail.next = NULL;
+    if (answers->first == NULL)
+        answers->first = &mail->mail;
+    else
+        answers->last->next = &mail->mail;
+    answers->last = &mail->mail;
+}
+
+static bool has_to_wait(struct web_thread *thread, const struct command_mail *mail)
+{
+    return mail->viewer != 0 &&
+           rooms_is_resting(web_thread_rooms(thread), mail->request.command.room);
+}
+
+size_t answers_tell(struct web_thread *thread, struct answers *answers, bool all)
+{
+    struct mail *next = answers->first;
+    size_t count = 0;
+    *answers = (struct answers){.first = NULL};
+    while (next != NULL) {
+        struct command_mail *mail = (struct command_mail *)next;
+        next = next->next;
+        if (!all && has_to_wait(thread, mail)) {
+            answers_add(answers, mail);
+            continue;
+        }
+        tell(thread, mail);
+        count++;
+    }
+    return count;
 }

@@ -25,4 +25,13 @@ void commands_refuse(struct web_thread *thread, struct command_mail *mail,
 void commands_check_none(struct web_thread *thread, struct command_mail *mail);
 
 /* ---- for web_thread ---- */
-void commands_answered(struct web_thread *thread, struct command_mail *mail);
+
+struct answers { /* that came and are not told yet, in order; zeroes are none */
+    struct mail *first, *last;
+};
+
+void answers_add(struct answers *answers, struct command_mail *mail);
+/* At the end of a turn, when the rooms have gone out. A page's answer stays while its room rests after a
+ * flood, for a page is told of its message behind the message; `all`: it does not. Frees what was told, and
+ * returns how many. */
+size_t answers_tell(struct web_thread *thread, struct answers *answers, bool all);

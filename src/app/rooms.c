@@ -401,6 +401,13 @@ void rooms_flush(struct rooms *rooms)
     }
 }
 
+bool rooms_is_resting(const struct rooms *rooms, struct slice name)
+{
+    if (rooms->dirty == NULL) return false;
+    const struct room *room = find_room(rooms, name);
+    return room != NULL && room->is_dirty && room->fresh_count > 0;
+}
+
 void rooms_board(struct rooms *rooms, const struct board *board)
 {
     struct offset_topic *topic;

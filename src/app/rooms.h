@@ -45,6 +45,9 @@ void rooms_tail_came(struct rooms *rooms, struct room_mail *mail); /* does not f
 void rooms_events_came(struct rooms *rooms, struct events_mail *mail);
 /* At the end of the turn: everything that came goes out. */
 void rooms_flush(struct rooms *rooms);
+/* Are there events that its readers were not told of, for it rests after a flood? At the end of a turn, behind
+ * rooms_flush. */
+bool rooms_is_resting(const struct rooms *rooms, struct slice name);
 /* A new board: topics are told, at most one shared diff each. */
 void rooms_board(struct rooms *rooms, const struct board *board);
 /* Once a second: closes rooms that nobody has wanted for a while, drops topics without readers. */

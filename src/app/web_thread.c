@@ -34,8 +34,8 @@ struct web_thread {
     struct mailbox mailbox, *domain, *main;
     int number;
     bool is_draining, is_stopping, is_drained, is_closed;
-    size_t commands_away;                   /* sent to the domain thread, not answered yet */
-    struct mail *answered, **answered_last; /* in this turn: told when the rooms have gone out */
+    size_t commands_away; /* sent to the domain thread, not answered yet */
+    struct answers answers;
     uv_sem_t *drained;
     const struct config *config;
     const struct secret *secret;
@@ -381,11 +381,7 @@ static void on_mail(void *owner, struct mail *mail)
 {
     struct web_thread *thread = owner;
     switch (mail->kind) {
-    case MAIL_ANSWER:
-        mail->next = NULL;
-        *thread->answered_last = mail;
-        thread->answered_last = &mail->next;
-        return;
+    case MAIL_ANSWER: answers_add(&thread->answers, (struct command_mail *)mail); return;
     case MAIL_CHANGE: {
         struct change_mail *change = (struct change_mail *)mail;
         thread->commands_away--;
@@ -420,14 +416,8 @@ static void on_mail(void *owner, struct mail *mail)
 /* Behind the messages that came before them: a page that has to move between the two has shown its own. */
 static void tell_answers(struct web_thread *thread)
 {
-    if (thread->answered == NULL) return;
-    while (thread->answered != NULL) {
-        struct mail *mail = thread->answered;
-        thread->answered = mail->next;
-        thread->commands_away--;
-        commands_answered(thread, (struct command_mail *)mail);
-    }
-    thread->answered_last = &thread->answered;
+    if (thread->answers.first == NULL) return;
+    thread->commands_away -= answers_tell(thread, &thread->answers, thread->is_stopping);
     if (thread->is_stopping) close_if_done(thread);
 }
 
@@ -538,7 +528,6 @@ int web_thread_start(struct web_thread **out, const struct web_thread_options *o
     thread->domain = options->domain;
     thread->main = options->main;
     thread->drained = options->drained;
-    thread->answered_last = &thread->answered;
 
     uv_loop_init(&thread->loop);
     int rv = event_reader_open(&thread->reader, options->store, errmsg);

@@ -1,5 +1,5 @@
-/* Commands that this node's store knows already: their answer is told behind the events that were sent to the web
- * thread before, never past them. The thread, the store's reader and who listens are the test's own. */
+/* Answers are told behind the events that were sent to the web thread before, never past them: those of commands
+ * that this node's store knows already, and those of pages whose room rests after a flood. The thread, the store's reader and who listens are the test's own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 
 #include "app/chores.h"
 #include "app/commands.h"
+#include "app/rooms.h"
 #include "app/viewers.h"
 #include "base/mem.h"
 #include "chat/chat.h"
@@ -32,7 +33,8 @@ static uv_loop_t loop;
 static struct web_thread thread;
 static struct command_id known = {.bytes = "known"};
 static char dir[64];
-static unsigned told;
+static unsigned told, told_page;
+static bool lobby_is_resting;
 static struct answer last;
 
 /* ---- what the thread would do ---- */
@@ -70,11 +72,23 @@ void web_thread_mail_answer(struct web_thread *one, struct mail *mail)
     one->mailed = mail;
 }
 
+struct rooms *web_thread_rooms(struct web_thread *one)
+{
+    (void)one;
+    return NULL;
+}
+
+bool rooms_is_resting(const struct rooms *rooms, struct slice name)
+{
+    (void)rooms;
+    return lobby_is_resting && slice_is(name, "lobby");
+}
+
 void viewers_answered(struct viewers *viewers, struct command_mail *mail)
 {
     (void)viewers;
-    (void)mail;
-    fail(); /* no page has asked */
+    told_page++;
+    last = mail->answer;
 }
 
 static void on_answer(void *owner, struct command_mail *mail)
@@ -113,7 +127,8 @@ static int begin(void **state)
     if (event_reader_open(&thread.reader, thread.store, &errmsg) != 0) return -1;
     uv_loop_init(&loop);
     thread.chores = chores_new(&loop, thread.store);
-    told = 0;
+    told = told_page = 0;
+    lobby_is_resting = false;
     return 0;
 }
 
@@ -160,7 +175,9 @@ static void what_the_store_has_is_told_behind_what_was_sent_before(void **state)
         assert_non_null(thread.mailed);
         struct command_mail *mail = (struct command_mail *)thread.mailed;
         thread.mailed = NULL;
-        commands_answered(&thread, mail);
+        struct answers answers = {.first = NULL};
+        answers_add(&answers, mail);
+        assert_int_equal(answers_tell(&thread, &answers, false), 1);
         assert_int_equal(told, 1);
         assert_int_equal(last.kind, ANSWER_ACCEPTED);
         assert_int_equal(last.number, 1);
@@ -179,12 +196,59 @@ static void what_the_store_has_not_goes_to_the_domain_thread(void **state)
     mem_free(mail);
 }
 
+static struct command_mail *answered(struct slice room, uint64_t viewer, uint64_t number)
+{
+    const struct send_message command = {
+        .id = known, .room = room, .sender = slice_of("Maja"), .text = slice_of("tea")};
+    struct command_mail *mail = command_mail_new(&thread, &command);
+    mail->on_answer = on_answer;
+    mail->viewer = viewer;
+    mail->answer = (struct answer){.kind = ANSWER_ACCEPTED, .number = number};
+    return mail;
+}
+
+/* The room's readers are told of what came when it has rested; a program that asks over HTTP has no page. */
+static void a_page_is_told_when_its_room_has_rested(void **state)
+{
+    struct answers answers = {.first = NULL};
+    (void)state;
+    lobby_is_resting = true;
+    answers_add(&answers, answered(slice_of("lobby"), 7, 1));
+    answers_add(&answers, answered(slice_of("lobby"), 0, 2));
+    answers_add(&answers, answered(slice_of("garden"), 8, 3));
+    answers_add(&answers, answered(slice_of("lobby"), 9, 4));
+    assert_int_equal(answers_tell(&thread, &answers, false), 2);
+    assert_int_equal(told, 1);
+    assert_int_equal(told_page, 1);
+    assert_int_equal(last.number, 3);
+    assert_int_equal(answers_tell(&thread, &answers, false), 0);
+    assert_int_equal(told_page, 1);
+
+    lobby_is_resting = false;
+    assert_int_equal(answers_tell(&thread, &answers, false), 2);
+    assert_int_equal(told_page, 3);
+    assert_int_equal(last.number, 4);
+    assert_null(answers.first);
+}
+
+static void who_stops_tells_all_at_once(void **state)
+{
+    struct answers answers = {.first = NULL};
+    (void)state;
+    lobby_is_resting = true;
+    answers_add(&answers, answered(slice_of("lobby"), 7, 1));
+    assert_int_equal(answers_tell(&thread, &answers, true), 1);
+    assert_int_equal(told_page, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PROMISE_WITH("P9", what_the_store_has_is_told_behind_what_was_sent_before, begin, end),
         cmocka_unit_test_setup_teardown(what_the_store_has_not_goes_to_the_domain_thread, begin,
                                         end),
+        PROMISE_WITH("P9", a_page_is_told_when_its_room_has_rested, begin, end),
+        cmocka_unit_test_setup_teardown(who_stops_tells_all_at_once, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

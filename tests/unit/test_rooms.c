@@ -403,8 +403,11 @@ static void after_a_flood_each_message_is_added_again(void **state)
     say(1, 10);
     rooms_flush(world.thread.rooms); /* too soon */
     assert_int_equal(world.diffs, diffs);
+    assert_true(rooms_is_resting(world.thread.rooms, slice_of("lobby")));
+    assert_false(rooms_is_resting(world.thread.rooms, slice_of("garden")));
     say(1, 10);
     turns_until_a_diff();
+    assert_false(rooms_is_resting(world.thread.rooms, slice_of("lobby")));
     assert_shows_last(PAGE_MESSAGES + 2);
 }
 
