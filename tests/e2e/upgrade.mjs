@@ -5,18 +5,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { differences } from '../lib/cluster.mjs';
-import { json } from '../lib/http.mjs';
 import { fromRelease } from '../lib/old_release.mjs';
 import { deadline, until } from '../lib/wait.mjs';
 
 const limit = { timeout: deadline(90_000) };
 const usual = () => ['--chat-rate', '0'];
 
-async function say(node, { room, sender, text, id }) {
-  const body = JSON.stringify({ sender, text, id });
-  return json(`${node.url}/api/rooms/${encodeURIComponent(room)}/messages`, { method: 'POST', body,
-    headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) } });
-}
+const say = (node, { room, sender, text, id }) => node.say(room, text, { sender, id });
 
 /* The ids that the fixture's history was sent with are hashed where they were no UUID. The other way
  * back is this list of make.mjs. */

@@ -7,14 +7,14 @@
 // Each node is a process of ours; only those are ever signalled. Whatever happens, none outlives the
 // test: the ones that still run are killed when the test's process ends.
 import { spawn, spawnSync } from 'node:child_process';
-import { createHmac } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { json, request } from './http.mjs';
-import { deadline, slow, until, within } from './wait.mjs';
+import { json, postJson, request } from './http.mjs';
+import { deadline, pause, slow, until, within } from './wait.mjs';
 
 export const top = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const program = process.env.LIVETEA_BIN ?? path.join(top, 'build/dev/src/app/livetea');
@@ -43,14 +43,18 @@ const isFree = port => new Promise(resolve => {
   probe.listen({ port, host: '127.0.0.1', exclusive: true }, () => probe.close(() => resolve(true)));
 });
 
+const given = new Set();
+
 /* `count` free ports below those that the system hands out to outgoing connections: a port of a node
  * that is down must not be taken by somebody's connection before the node comes back. Nor by a test of
- * tests/sim, which runs at the same time: theirs are from 20,000 on. */
+ * tests/sim, which runs at the same time: theirs are from 20,000 on. None is given out twice. */
 export async function freePorts(count) {
   const ports = [];
   while (ports.length < count) {
     const port = 12_000 + Math.floor(Math.random() * 8_000);
-    if (!ports.includes(port) && await isFree(port)) ports.push(port);
+    if (given.has(port)) continue;
+    given.add(port);
+    if (await isFree(port)) ports.push(port);
   }
   return ports;
 }
@@ -219,7 +223,7 @@ export class Node {
   async member(name) { return (await this.status()).members.find(member => member.name === name); }
 
   /* This node's own history, oldest first: the objects of /api/events. With `upTo` it waits for that
-   * number; without, until nothing more comes for a while (the store follows what is applied). */
+   * number; without, until the store, which follows what is applied, has all of it. */
   async events(options) {
     const all = [];
     for await (const some of this.#pages(options)) all.push(...some);
@@ -232,23 +236,39 @@ export class Node {
   }
 
   async *#pages({ after = 0, upTo = null, base = this.url, limit = 1000 } = {}) {
-    const wait = upTo === null ? (slow ? 2000 : 500) : 20_000;
+    const wait = slow ? 2000 : 500; // longer than /status is old
+    let end = performance.now() + deadline(20_000);
     for (;;) {
       if (upTo !== null && after >= upTo) return;
       const answer = await request(`${base}/api/events?after=${after}&limit=${limit}&wait=${wait}ms`, { ms: 30_000 });
       if (answer.status !== 200) throw new Error(`/api/events: ${answer.status} ${answer.text}`);
       const some = answer.text.split('\n').filter(Boolean).map(line => JSON.parse(line));
-      if (some.length === 0 && upTo === null) return;
-      if (some.length === 0) throw new Error(`${this.name} has no number ${upTo}`);
-      yield some;
-      after = some.at(-1).number;
+      if (some.length > 0) {
+        yield some;
+        after = some.at(-1).number;
+        end = performance.now() + deadline(20_000);
+        continue;
+      }
+      const last = upTo ?? (await json(`${base}/status`)).value.chat.events;
+      if (after >= last) return;
+      if (performance.now() > end) throw new Error(`${this.name} has no number ${last}, only ${after}`);
+    }
+  }
+
+  /* Sends a message, and again under its id while the answer is that nobody knows or that another moment is better: until it
+   * is accepted, or refused for good. Resolves to the answer, with its `value`. */
+  async say(room, text, { id = randomUUID(), sender = 'tester', ms = 30_000 } = {}) {
+    const end = performance.now() + deadline(ms);
+    for (;;) {
+      const answer = await postJson(`${this.url}/api/rooms/${encodeURIComponent(room)}/messages`, { sender, text, id });
+      if (![503, 504].includes(answer.status) || performance.now() > end) return { ...answer, value: JSON.parse(answer.text) };
+      await pause(100);
     }
   }
 
   /* Sends a message that is only there to have the number that all others stand before. */
   async barrier() {
-    const { status, value, text } = await json(`${this.url}/api/rooms/barrier/messages`, { method: 'POST', body: '{"sender":"barrier","text":"here"}',
-      headers: { 'content-type': 'application/json', 'content-length': 34 } });
+    const { status, value, text } = await this.say('barrier', 'here', { sender: 'barrier' });
     if (status !== 201) throw new Error(`barrier: ${status} ${text}`);
     return value.number;
   }
@@ -340,6 +360,24 @@ export class Cluster {
       if (names.size !== 1) return null;
       const leader = this.nodes.find(node => node.name === [...names][0]);
       return leader?.canAnswer ? leader : null;
+    }, ms);
+  }
+
+  /* All agree on who leads, and in which term. Resolves to {leader, term}. */
+  async standing(ms = 15_000) {
+    return until('the nodes agree on a leader and its term', async () => {
+      const leader = await this.leader(ms);
+      const said = await Promise.all(this.up.filter(node => !node.join || node === leader).map(async node => (await node.status()).cluster));
+      const { term } = said[0];
+      return said.every(one => one.term === term && one.leader === leader.name) ? { leader, term } : null;
+    }, ms);
+  }
+
+  /* Some node tells that one was elected that passes `test`, whoever leads by now. Resolves to {node, term}. */
+  async elected(what, test, ms = 15_000) {
+    return until(`${what} was elected`, async () => {
+      const all = await Promise.all(this.up.map(async node => (await node.status()).events));
+      return all.flat().find(one => one.event === 'elected' && test(one));
     }, ms);
   }
 
