@@ -6,11 +6,12 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Cluster, differences, freePorts, run } from '../lib/cluster.mjs';
 import { Crowd } from '../lib/crowd.mjs';
-import { postJson, request } from '../lib/http.mjs';
+import { request } from '../lib/http.mjs';
+import { change, passes, transferTo } from '../lib/members.mjs';
 import { visit } from '../lib/phoenix.mjs';
 import { deadline, until } from '../lib/wait.mjs';
 
-const say = (node, room, text) => postJson(`${node.url}/api/rooms/${room}/messages`, { sender: 'tester', text, id: `${room} ${text}` });
+const say = (node, room, text) => node.say(room, text, { id: `${room} ${text}` });
 
 async function histories(cluster, from = 0) {
   await cluster.level();
@@ -40,8 +41,28 @@ async function whilePeopleWrite(cluster, work) {
   assert.equal(crowd.open.size, 0, 'everything that was sent got its answer');
 }
 
-/* It is told when it is done; what each node shows of it follows. */
-const leads = (cluster, name) => until(`${name} leads`, async () => (await cluster.leader()).name === name);
+/* An administrator's command until `isSo` says that it has ended as it should: on a machine that does other things the
+ * leader may change, or a node be silent for a second, in the middle of it. Resolves to its last end. */
+const insist = (cluster, args, isSo, options) => until(`livetea ${args.join(' ')} ends so`, async () => {
+  const ended = await cluster.cli(args, options);
+  if (await isSo(ended)) return ended;
+  throw new Error(`exit ${ended.code}: ${ended.out}${ended.err}`);
+}, 30_000, 100);
+const isDone = ({ code }) => code === 0;
+
+/* Leadership goes to this node: it is done when that is told, whoever leads a moment later. The one that leads already is
+ * told so, and goes on in its term. */
+async function sendLeadership(cluster, to, asked) {
+  await until(`${to.name} is given the leadership`, async () => {
+    const before_ = await cluster.standing();
+    const answer = await asked.admin('POST', 'transfer', { to: to.name });
+    if (answer.status === 200) return cluster.elected(to.name, one => one.node === to.name && one.term > before_.term);
+    if (passes(answer)) throw new Error(`${answer.status} ${answer.text}`);
+    assert.equal(answer.value.error, 'leads_already', answer.text);
+    const { leader, term } = await cluster.standing();
+    return leader === to && term === before_.term;
+  }, 30_000, 100);
+}
 
 /* A backup's head and its events' numbers, read as docs/formats.md has them. */
 function readBackup(file) {
@@ -63,50 +84,47 @@ describe('three nodes', () => {
   test('leadership goes where it is sent, and nobody who writes notices', { timeout: deadline(120_000) }, async () => {
     await whilePeopleWrite(cluster, async crowd => {
       for (const node of [...cluster.nodes, cluster.nodes[0]]) {
-        const { term } = (await node.status()).cluster;
-        const led = (await cluster.leader()) === node;
         // Asked of each node in turn, whether it leads or not.
-        const answer = await cluster.nodes[node.number % 3].admin('POST', 'transfer', { to: node.name });
-        assert.equal(answer.status, led ? 409 : 200, answer.text);
-        await leads(cluster, node.name);
-        const now = (await node.status()).cluster.term;
-        assert.ok(led ? now === term : now > term);
+        await sendLeadership(cluster, node, cluster.nodes[node.number % 3]);
         await crowd.more(20, 30_000);
       }
-      const before_ = await cluster.leader();
-      const { code, out, err } = await cluster.cli(['transfer']);
-      assert.equal(code, 0, err);
+      const { leader, term } = await cluster.standing();
+      const { out } = await insist(cluster, ['transfer'], isDone);
       assert.match(out, /leads now/);
-      await until('another one leads', async () => (await cluster.leader()).name !== before_.name);
+      await cluster.elected('another one', one => one.node !== leader.name && one.term > term);
     });
   });
 
   test('a transfer to nobody is refused', async () => {
-    const answer = await cluster.admin('POST', 'transfer', { to: 'tea-9' });
+    const answer = await change(cluster, 'POST', 'transfer', { to: 'tea-9' });
     assert.equal(answer.status, 409, answer.text);
-    const { code, err } = await cluster.cli(['transfer', 'tea-9']);
-    assert.equal(code, 1);
-    assert.match(err, /^livetea transfer: .*\.\n$/);
+    assert.equal(answer.value.error, 'unknown_member');
+    await insist(cluster, ['transfer', 'tea-9'], ({ code, err }) => code === 1 && /^livetea transfer: There is no member .*\.\n$/.test(err));
   });
 
   for (const who of ['a follower', 'the leader']) {
     test(`${who} is drained: its pages move, it ends with 0, and nothing is lost`, { timeout: deadline(120_000) }, async () => {
       await whilePeopleWrite(cluster, async crowd => {
-        const leader = await cluster.leader();
-        const node = who === 'the leader' ? leader : (await cluster.followers())[0];
-        const view = await visit(node.url, '/lobby', { name: 'Kari' });
-        const ended = node.end(60_000);
-        const drained = cluster.cli(['drain', '-n', node.url, '--timeout', '10s']);
-        assert.equal((await view.socket.closed).code, 1012, 'come again, elsewhere');
-        const { code, out, err } = await drained;
-        assert.equal(code, 0, err);
-        assert.equal(out, `${node.url} has stopped.\n`);
-        assert.equal(await ended, 0, node.logTail());
-        if (node === leader) assert.match(node.log(), /leadership handed over/);
-        assert.notEqual((await cluster.leader()).name, node.name);
-        await crowd.more(40, 30_000);
-        node.start();
-        await cluster.ready(30_000);
+        // A leader hands over if another one takes it in time, which on a busy machine need not be at the first try.
+        let handedOver = false;
+        for (let round = 0; round === 0 || (who === 'the leader' && !handedOver && round < 5); round++) {
+          const node = who === 'the leader' ? await cluster.leader() : (await cluster.followers())[0];
+          const said = node.log().length;
+          const view = await visit(node.url, '/lobby', { name: 'Kari' });
+          const ended = node.end(60_000);
+          const drained = cluster.cli(['drain', '-n', node.url, '--timeout', '60s'], { ms: 80_000 });
+          assert.equal((await view.socket.closed).code, 1012, 'come again, elsewhere');
+          const { code, out, err } = await drained;
+          assert.equal(code, 0, err);
+          assert.equal(out, `${node.url} has stopped.\n`);
+          assert.equal(await ended, 0, node.logTail());
+          handedOver = /leadership handed over/.test(node.log().slice(said));
+          assert.notEqual((await cluster.leader()).name, node.name);
+          await crowd.more(40, 30_000);
+          node.start();
+          await cluster.ready(30_000);
+        }
+        if (who === 'the leader') assert.ok(handedOver, 'a leader that is drained hands over');
       });
     });
   }
@@ -114,10 +132,12 @@ describe('three nodes', () => {
   test('a drain is answered before it begins, and a signal hurries it', { timeout: deadline(60_000) }, async () => {
     const [node] = await cluster.followers();
     const view = await visit(node.url, '/lobby', { name: 'Kari' });
+    const ended = node.end();
     const answer = await node.admin('POST', 'drain', { timeout_ms: 300_000 });
     assert.equal(answer.status, 202, answer.text);
     assert.deepEqual(answer.value, { draining: true, timeout_ms: 300_000 });
-    assert.equal(await node.stop(), 0, node.logTail());
+    if (node.isUp) await node.stop(); // where we were slow it has ended by now
+    assert.equal(await ended, 0, node.logTail());
     assert.doesNotMatch(node.log(), /stopping at once/);
     assert.equal((await view.socket.closed).code, 1012);
     node.start();
@@ -182,48 +202,56 @@ describe('members', () => {
   test('a node is added and promoted, listed, given the leadership, and removed again', { timeout: deadline(120_000) }, async () => {
     const [first] = cluster.nodes;
     for (let i = 1; i <= 20; i++) assert.equal((await say(first, 'lobby', `before ${i}`)).status, 201);
-    const cli = args => cluster.cli(args, { env: { LIVETEA_NODE: first.url } });
+    const options = { env: { LIVETEA_NODE: first.url }, ms: 90_000 };
+    const cli = args => cluster.cli(args, options);
     const second = await cluster.startNode();
-    const added = await cli(['members', 'add', `${second.name}=${second.address}`, '--promote']);
-    assert.equal(added.code, 0, added.err);
-    assert.equal(added.out, 'tea-2 is a member.\ntea-2 is a voter.\n');
-    assert.match(added.err, /^waiting for tea-2 to ask; start it with cluster\.join$/m);
+    const addition = ['members', 'add', `${second.name}=${second.address}`, '--promote', '--timeout', '5m'];
+    // Not known (5) is how it ends when the leader changes meanwhile; the next one finds it done, or does it.
+    const refused = words => ({ code, err }) => code === 1 && words.test(err);
+    const added = async ({ code, out, err }) => {
+      assert.match(err, /^waiting for tea-2 to ask; start it with cluster\.join$/m);
+      if (code === 5 || /is not heard/.test(err)) return insist(cluster, addition, end => isDone(end) || refused(/tea-2 votes already/)(end), options);
+      assert.equal(code, 0, err);
+      assert.equal(out, 'tea-2 is a member.\ntea-2 is a voter.\n');
+    };
+    await added(await cli(addition));
     await second.ready();
     assert.equal((await say(second, 'lobby', 'after')).status, 201);
     assert.deepEqual(differences(await histories(cluster)), []);
 
-    const table = await until('both are listed as they are', async () => {
+    await until('both are listed as they are', async () => {
+      await transferTo(cluster, first);
       const { out } = await cli(['members', '-o', 'table']);
-      return /^tea-2 +voter +follower +21 +0 /m.test(out) ? out : null;
+      if (/^NAME +ROLE +STATE +NUMBER +BEHIND +ADDRESS\ntea-1 +voter +leader +21 +0 .*\ntea-2 +voter +follower +21 +0 /.test(out)) return true;
+      throw new Error(out);
     });
-    assert.match(table, /^NAME +ROLE +STATE +NUMBER +BEHIND +ADDRESS\ntea-1 +voter +leader +21 +0 /);
     const { members } = JSON.parse((await cli(['members'])).out);
     assert.deepEqual(members.map(({ name, role, address }) => [name, role, address]),
       [['tea-1', 'voter', first.address], ['tea-2', 'voter', second.address]]);
 
-    const again = await cli(['members', 'add', `${second.name}=${second.address}`]);
-    assert.equal(again.code, 0, 'what is done already is done');
-    const other = await cli(['members', 'add', `${second.name}=127.0.0.1:1`]);
-    assert.equal(other.code, 1);
-    assert.match(other.err, /tea-2 is a member already/);
-    assert.equal((await cli(['members', 'promote', 'tea-2'])).code, 1);
-    assert.equal((await cli(['members', 'promote', 'tea-9'])).code, 1);
+    await insist(cluster, ['members', 'add', `${second.name}=${second.address}`], isDone, options); // what is done already is done
+    await insist(cluster, ['members', 'add', `${second.name}=127.0.0.1:1`], refused(/tea-2 is a member already/), options);
+    await insist(cluster, ['members', 'promote', 'tea-2'], refused(/tea-2 votes already/), options);
+    await insist(cluster, ['members', 'promote', 'tea-9'], refused(/There is no member "tea-9"/), options);
 
     // Also the leader can go; it is told of it, and ends by itself.
-    assert.equal((await cli(['transfer', 'tea-2'])).code, 0);
+    await insist(cluster, ['transfer', 'tea-2'], ended => isDone(ended) || refused(/tea-2 leads already/)(ended), options);
     const ended = second.end(60_000);
-    const removed = await cli(['members', 'remove', 'tea-2']);
-    assert.equal(removed.code, 0, removed.err);
+    let isUnknown = false;
+    await insist(cluster, ['members', 'remove', 'tea-2'], end => {
+      isUnknown ||= end.code === 5;
+      return isDone(end) || (isUnknown && refused(/There is no member "tea-2"/)(end));
+    }, options);
     assert.equal(await ended, 0, second.logTail());
     await until('tea-1 is alone', async () => (await first.status()).members.length === 1);
     assert.equal((await say(first, 'lobby', 'alone')).status, 201);
-    assert.equal((await cli(['members', 'remove', 'tea-1'])).code, 1, 'the last voter stays');
+    await insist(cluster, ['members', 'remove', 'tea-1'], refused(/only voter/), options);
 
     // Its name comes back, with an empty directory and another id.
     // This time the command is there before the node.
-    const adding = cli(['members', 'add', `${second.name}=${second.address}`, '--promote']);
+    const adding = cli(addition);
     const back = await cluster.startNode({ number: 2 });
-    assert.equal((await adding).code, 0, (await adding).err);
+    await added(await adding);
     await back.ready();
     assert.deepEqual(differences(await histories(cluster)), []);
   });
