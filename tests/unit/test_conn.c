@@ -26,7 +26,7 @@
     "GET /live HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n" \
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
-enum { CLIENTS_MAX = 64, PATIENCE_MS = 5000 };
+enum { CLIENTS_MAX = 64, PATIENCE_MS = 60000 };
 
 /* ---- the fixture ---- */
 
@@ -173,6 +173,12 @@ static void turn(struct house *house)
             turn(house);                                                              \
         }                                                                             \
     } while (0)
+
+/* What a deadline has not ended yet is only looked at when that has not come by itself: a busy machine is slow. */
+static bool was_quick(uint64_t begun_ns, uint64_t deadline_ms)
+{
+    return uv_hrtime() - begun_ns < deadline_ms * 1000000;
+}
 
 /* ---- clients ---- */
 
@@ -564,6 +570,7 @@ static void deadlines_end_what_does_not_get_on(void **state)
     house_open(&house, &no_limits);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct client client;
+        uint64_t begun_ns = uv_hrtime();
         client_open(&client, &house);
         client_send(&client, &house, table[i].text);
         for (int j = 0; j < 10; j++)
@@ -572,7 +579,7 @@ static void deadlines_end_what_does_not_get_on(void **state)
         for (int j = 0; j < 10; j++)
             turn(&house);
         (void)client_read(&client);
-        assert_false(client.is_over);
+        if (was_quick(begun_ns, 1000)) assert_false(client.is_over);
         conn_server_skip(house.server, 1000);
         UNTIL(&house, client_read(&client));
         if (table[i].status != NULL) assert_true(has(&client.got, table[i].status));
@@ -922,6 +929,7 @@ static void our_close_waits_for_theirs(void **state)
     (void)state;
     house_open(&house, &no_limits);
     client_upgrade(&client, &house);
+    uint64_t begun_ns = uv_hrtime();
     conn_close(house.browsers[0], WS_RESTART, CONN_END_DRAIN);
     send_text(house.browsers[0], "nothing any more");
     UNTIL(&house, client_read(&client) || client.got.len > 0);
@@ -930,7 +938,7 @@ static void our_close_waits_for_theirs(void **state)
     for (int i = 0; i < 10; i++)
         turn(&house);
     assert_int_equal(house.heard.len, 0);
-    assert_int_equal(house.closed, 0);
+    if (was_quick(begun_ns, WS_CLOSE_MS)) assert_int_equal(house.closed, 0);
     client_send(&client, &house, slice_of("\x88\x82\0\0\0\0\x03\xf4"));
     UNTIL(&house, client_read(&client));
     UNTIL(&house, house.closed == 1);
@@ -938,10 +946,11 @@ static void our_close_waits_for_theirs(void **state)
     client_close(&client);
 
     client_upgrade(&client, &house); /* and one that does not answer */
+    begun_ns = uv_hrtime();
     conn_close(house.browsers[0], WS_RESTART, CONN_END_DRAIN);
     for (int i = 0; i < 10; i++)
         turn(&house);
-    assert_int_equal(house.closed, 1);
+    if (was_quick(begun_ns, WS_CLOSE_MS)) assert_int_equal(house.closed, 1);
     conn_server_skip(house.server, WS_CLOSE_MS);
     UNTIL(&house, house.closed == 2);
     client_close(&client);

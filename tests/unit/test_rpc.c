@@ -358,23 +358,52 @@ static void who_is_no_member_of_this_cluster_is_closed_without_a_word(void **sta
     assert_int_equal(b.links, 0);
 }
 
+/* On a machine that was busy for so long what is said comes too late, and is closed for that. */
+static bool was_late(uint64_t begun_ns)
+{
+    return uv_hrtime() - begun_ns >= LINK_DEADLINE_MS * UINT64_C(1000000);
+}
+
+/* Calls, and says hello until there is a challenge. Returns when it has begun. */
+static uint64_t call_and_say_hello(struct stranger *stranger, const uint8_t hello[384])
+{
+    for (;;) {
+        uint64_t begun_ns = uv_hrtime();
+        call(stranger);
+        say(stranger, hello, 384);
+        while (stranger->got < 64 && !stranger->is_over)
+            uv_run(&loop, UV_RUN_ONCE);
+        if (stranger->got == 64) return begun_ns;
+        assert_true(was_late(begun_ns));
+        leave(stranger);
+    }
+}
+
 /* Speaks the client's part with this secret; true if the server let it in. */
-static bool shake_with(struct stranger *stranger, const uint8_t hello[384], const char *secret)
+static bool shake_once(struct stranger *stranger, const uint8_t hello[384], const char *secret,
+                       bool *is_late)
 {
     uint8_t proof[32];
     unsigned links = b.links, asked = b.asked;
-    call(stranger);
-    say(stranger, hello, 384);
-    while (stranger->got < 64 && !stranger->is_over)
-        uv_run(&loop, UV_RUN_ONCE);
-    assert_int_equal(stranger->got, 64);
+    uint64_t begun_ns = call_and_say_hello(stranger, hello);
     prove(proof, "a shared secret of thirty-two bytes", "srv", hello, stranger->in, 32);
     assert_memory_equal(proof, stranger->in + 32, 32); /* the server knows it */
     prove(proof, secret, "cli", hello, stranger->in, 64);
     say(stranger, proof, sizeof proof);
     while (!stranger->is_over && b.links == links && b.asked == asked)
         uv_run(&loop, UV_RUN_ONCE);
+    *is_late = was_late(begun_ns);
     return b.links > links || b.asked > asked;
+}
+
+static bool shake_with(struct stranger *stranger, const uint8_t hello[384], const char *secret)
+{
+    for (;;) {
+        bool is_late;
+        if (shake_once(stranger, hello, secret, &is_late)) return true;
+        if (!is_late) return false;
+        leave(stranger);
+    }
 }
 
 static bool shake(struct stranger *stranger, const char *secret)
@@ -443,10 +472,7 @@ static void a_recorded_session_cannot_be_played_again(void **state)
     prove(proof, "a shared secret of thirty-two bytes", "cli", hello, stranger.in, 64);
     leave(&stranger);
     unsigned links = b.links;
-    call(&stranger);
-    say(&stranger, hello, sizeof hello);
-    while (stranger.got < 64)
-        uv_run(&loop, UV_RUN_ONCE);
+    (void)call_and_say_hello(&stranger, hello);
     say(&stranger, proof, sizeof proof);
     while (!stranger.is_over)
         uv_run(&loop, UV_RUN_ONCE);
@@ -502,11 +528,12 @@ static void only_so_many_may_be_in_the_middle_of_a_handshake(void **state)
 {
     (void)state;
     static struct stranger strangers[LINK_HALF_OPEN_MAX + 1];
+    uint64_t begun_ns = uv_hrtime();
     for (size_t i = 0; i <= LINK_HALF_OPEN_MAX; i++)
         call(&strangers[i]);
     while (!strangers[LINK_HALF_OPEN_MAX].is_over)
         uv_run(&loop, UV_RUN_ONCE);
-    assert_false(strangers[0].is_over);
+    assert_true(!strangers[0].is_over || was_late(begun_ns));
     for (size_t i = 0; i <= LINK_HALF_OPEN_MAX; i++)
         leave(&strangers[i]);
 }
