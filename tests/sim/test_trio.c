@@ -17,7 +17,7 @@
 #include "promise.h"
 #include "trio.h"
 
-enum { PATIENCE_MS = 20000, KEEP = 64 };
+enum { PATIENCE_MS = 60000, KEEP = 64 };
 
 static struct trio trio;
 
@@ -123,12 +123,42 @@ static void prepare(struct asked *asked, const char *text)
     crypto_random(&asked->request.command.id, sizeof asked->request.command.id);
 }
 
+static void wait_for_answer(struct asked *asked)
+{
+    while (!asked->is_answered)
+        uv_run(&trio.loop, UV_RUN_ONCE);
+}
+
+static void ask_at(size_t i, struct asked *asked)
+{
+    asked->is_answered = false;
+    node_send(trio.nodes[i].node, &asked->request);
+    wait_for_answer(asked);
+}
+
+/* What nobody took, or nobody knows of, for a leader was lost on the way: on a loaded machine that may be. */
+static bool passes(const struct answer *answer)
+{
+    bool is_refused = answer->kind == ANSWER_REFUSED && answer->refusal == CHAT_NO_LEADER;
+    return is_refused || answer->kind == ANSWER_UNKNOWN || answer->kind == ANSWER_RETRY;
+}
+
+/* Again under its id, as somebody does who has no answer that holds. */
+static void until_answered(size_t i, struct asked *asked)
+{
+    uint64_t end_ms = clock_ms() + PATIENCE_MS;
+    wait_for_answer(asked);
+    while (passes(&asked->answer) && clock_ms() < end_ms) {
+        if (asked->answer.kind != ANSWER_REFUSED) asked->request.command.retried = true;
+        ask_at(i, asked);
+    }
+}
+
 static void write_at(size_t i, struct asked *asked, const char *text)
 {
     prepare(asked, text);
     node_send(trio.nodes[i].node, &asked->request);
-    while (!asked->is_answered)
-        uv_run(&trio.loop, UV_RUN_ONCE);
+    until_answered(i, asked);
 }
 
 static bool all_have_it(struct trio *t)
@@ -165,8 +195,7 @@ static void one_id_at_three_nodes_is_one_message(void **state)
     for (size_t i = 0; i < 3; i++)
         node_send(trio.nodes[i].node, &asked[i].request);
     for (size_t i = 0; i < 3; i++) {
-        while (!asked[i].is_answered)
-            uv_run(&trio.loop, UV_RUN_ONCE);
+        until_answered(i, &asked[i]);
         assert_int_equal(asked[i].answer.kind, ANSWER_ACCEPTED);
         assert_int_equal(asked[i].answer.number, 1);
     }
@@ -185,6 +214,20 @@ static void a_refusal_of_the_leader_comes_back(void **state)
     assert_int_equal(asked.answer.refusal, CHAT_TEXT_EMPTY);
 }
 
+/* With no leader for five seconds a barrier has no answer: then once more. */
+static void wait_behind_a_barrier(size_t place)
+{
+    uint64_t end_ms = clock_ms() + PATIENCE_MS;
+    struct waiting waiting;
+    do {
+        waiting = (struct waiting){.request = {.on_barrier = on_barrier}};
+        node_barrier(trio.nodes[place].node, &waiting.request);
+        while (!waiting.is_over)
+            uv_run(&trio.loop, UV_RUN_ONCE);
+    } while (waiting.status != 0 && clock_ms() < end_ms);
+    assert_int_equal(waiting.status, 0);
+}
+
 static void behind_a_barrier_everything_accepted_before_is_here(void **state)
 {
     (void)state;
@@ -196,14 +239,10 @@ static void behind_a_barrier_everything_accepted_before_is_here(void **state)
         prepare(&asked[i], "hello");
         node_send(trio.nodes[leader].node, &asked[i].request);
     }
-    while (!asked[19].is_answered)
-        uv_run(&trio.loop, UV_RUN_ONCE);
+    for (size_t i = 0; i < 20; i++)
+        until_answered(leader, &asked[i]);
     for (size_t i = 0; i < 3; i++) {
-        struct waiting waiting = {.request = {.on_barrier = on_barrier}};
-        node_barrier(trio.nodes[(follower + i) % 3].node, &waiting.request);
-        while (!waiting.is_over)
-            uv_run(&trio.loop, UV_RUN_ONCE);
-        assert_int_equal(waiting.status, 0);
+        wait_behind_a_barrier((follower + i) % 3);
         assert_int_equal(trio.nodes[(follower + i) % 3].events, 20);
     }
 }
@@ -247,6 +286,7 @@ static void a_leader_that_stops_hands_over_and_comes_back_level(void **state)
     struct asked asked;
     wait_for(all_are_ready);
     write_at(0, &asked, "before");
+    wait_for(has_leader);
     stopped = trio_leader(&trio);
     size_t place = (size_t)(stopped - trio.nodes);
     trio_stop(&trio, place);
@@ -272,7 +312,8 @@ static void without_a_majority_a_new_command_is_refused(void **state)
     for (size_t i = 0; i < 3; i++) {
         if (i != left) trio_stop(&trio, i);
     }
-    write_at(left, &asked, "anybody?");
+    prepare(&asked, "anybody?");
+    ask_at(left, &asked);
     assert_int_not_equal(asked.answer.kind, ANSWER_ACCEPTED);
     assert_int_equal(trio.nodes[left].events, 0);
 }
@@ -307,6 +348,17 @@ static bool all_are_level(struct trio *t)
     return all_have_it(t) && all_are_ready(t);
 }
 
+static bool all_have_a_snapshot(struct trio *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        struct cluster_status status;
+        if (!t->nodes[i].is_running) continue;
+        node_status(t->nodes[i].node, &status);
+        if (status.snapshots == 0 || status.first_index <= 5) return false;
+    }
+    return true;
+}
+
 static void write_many(size_t at, unsigned count, const char *text)
 {
     struct asked asked;
@@ -315,6 +367,15 @@ static void write_many(size_t at, unsigned count, const char *text)
         assert_int_equal(asked.answer.kind, ANSWER_ACCEPTED);
         wanted = asked.answer.number;
     }
+}
+
+/* The others' last beats may be older than what came last. */
+static bool it_knows_of_three_copies(struct trio *t)
+{
+    struct cluster_status status;
+    (void)t;
+    node_status(away->node, &status);
+    return status.history_copies == 3;
 }
 
 /* A follower is gone while the others write more than they keep. */
@@ -347,9 +408,7 @@ static void a_node_that_was_away_for_long_gets_what_it_lacks(void **state)
     leave_one_behind(5 * KEEP, "meanwhile");
     struct cluster_status status;
     size_t place = (size_t)(away - trio.nodes);
-    node_status(trio.nodes[(place + 1) % 3].node, &status);
-    assert_true(status.snapshots > 0);
-    assert_true(status.snapshot_index > 0 && status.first_index > 5);
+    wait_for(all_have_a_snapshot);
     trio_start(&trio, place);
     write_many((place + 1) % 3, 20, "and then"); /* some of it behind the gap */
     wait_for(all_are_level);
@@ -357,27 +416,33 @@ static void a_node_that_was_away_for_long_gets_what_it_lacks(void **state)
     assert_int_equal(away->told[CLUSTER_CAUGHT_UP], 1);
     node_status(away->node, &status);
     assert_true(status.backfilled_in > 2 * KEEP);
-    assert_int_equal(status.history_copies, 3);
+    wait_for(it_knows_of_three_copies);
     write_many(place, 3, "and at itself");
     all_stop_with_the_same();
+}
+
+static bool all_logs_are_short(struct trio *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        struct cluster_status status;
+        node_status(t->nodes[i].node, &status);
+        if (status.snapshots < 2) return false;
+        if (status.last_index - status.first_index >= 50) return false; /* two times 64 KiB */
+    }
+    return true;
 }
 
 /* Far fewer entries than are kept by their number. */
 static void a_log_of_large_entries_is_cut_by_their_bytes(void **state)
 {
     char text[4001];
-    struct cluster_status status;
     (void)state;
     memset(text, 'x', 4000);
     text[4000] = '\0';
     wait_for(all_are_ready);
     write_many(0, 100, text);
     wait_for(all_have_it);
-    for (size_t i = 0; i < 3; i++) {
-        node_status(trio.nodes[i].node, &status);
-        assert_true(status.snapshots >= 2);
-        assert_true(status.last_index - status.first_index < 50); /* two times 64 KiB of them */
-    }
+    wait_for(all_logs_are_short);
     all_stop_with_the_same();
     for (size_t i = 0; i < 3; i++)
         trio_start(&trio, i);
@@ -472,17 +537,23 @@ static bool all_know_who_is_unfit(struct trio *t)
 static void a_leader_that_stops_passes_over_one_whose_disk_is_full(void **state)
 {
     (void)state;
+    int rounds = 0;
     wait_for(all_are_ready);
-    for (int round = 0; round < 2; round++) {
+    for (int tries = 0; rounds < 2; tries++) {
+        assert_true(tries < 10);
         size_t led = (size_t)(trio_leader(&trio) - trio.nodes);
         unfit = &trio.nodes[(led + 1) % 3];
         const struct trio_node *fit = &trio.nodes[(led + 2) % 3];
         node_disk(unfit->node, 0);
         wait_for(all_know_who_is_unfit);
+        bool leads_on = trio_leader(&trio) == &trio.nodes[led];
         unsigned handed_over = trio.nodes[led].told[CLUSTER_TRANSFERRED];
         trio_stop(&trio, led);
-        assert_int_equal(trio.nodes[led].told[CLUSTER_TRANSFERRED], handed_over + 1);
-        assert_string_equal(trio.nodes[led].last_told.node, fit->name);
+        /* On a loaded machine another one may have led by then, or nobody have taken it in time. */
+        if (leads_on && trio.nodes[led].told[CLUSTER_TRANSFERRED] > handed_over) {
+            assert_string_equal(trio.nodes[led].heir, fit->name);
+            rounds++;
+        }
         node_disk(unfit->node, UINT64_MAX);
         trio_start(&trio, led);
         wait_for(all_are_level);
@@ -548,6 +619,8 @@ static void a_log_without_its_snapshots_is_refused(void **state)
     (void)state;
     wait_for(all_are_ready);
     write_many(0, 5 * KEEP, "hello");
+    wait_for(all_have_it);
+    wait_for(all_have_a_snapshot);
     size_t place = a_follower();
     trio_stop(&trio, place);
     shell(place, "cp -r \"$1\" \"$1.kept\"; rm \"$1\"/raft/snapshot-*");
@@ -569,6 +642,8 @@ static void a_lost_history_is_fetched_again(void **state)
     (void)state;
     wait_for(all_are_ready);
     write_many(0, 5 * KEEP, "hello");
+    wait_for(all_have_it);
+    wait_for(all_have_a_snapshot);
     size_t place = a_follower();
     away = &trio.nodes[place];
     trio_stop(&trio, place);

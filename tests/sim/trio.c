@@ -72,7 +72,8 @@ static void on_cluster_event(void *owner, const struct cluster_event *event)
 {
     struct trio_node *one = owner;
     one->told[event->kind]++;
-    one->last_told = *event;
+    if (event->kind != CLUSTER_TRANSFERRED) return;
+    snprintf(one->heir, sizeof one->heir, "%s", event->node);
 }
 
 static void on_removed(void *owner)
@@ -225,8 +226,8 @@ int trio_try(struct trio *trio, size_t i, struct errmsg *errmsg)
                                                .secret = slice_of("a secret of the three of them"),
                                                .keep_log = trio->keep_log,
                                                .keep_log_bytes = trio->keep_log_bytes,
-                                               .heartbeat_ms = 40,
-                                               .election_timeout_ms = 400},
+                                               .heartbeat_ms = 100, /* as on a machine that */
+                                               .election_timeout_ms = 1000}, /* is busy */
                         errmsg);
     one->is_running = rv == 0;
     if (rv != 0) forget(one);

@@ -28,7 +28,7 @@ struct trio_node {
     uint64_t events, index, last_event_ns; /* of the last one, over all runs */
     struct digest digest;
     unsigned told[CLUSTER_DISK_FREE + 1]; /* cluster events by kind */
-    struct cluster_event last_told;
+    char heir[NODE_NAME_MAX + 1];         /* to whom it has handed over last */
 };
 
 struct trio {
