@@ -566,6 +566,7 @@ static void on_transport_closed(void *owner)
 static void on_rpc_stopped(void *owner)
 {
     struct node *node = owner;
+    node->rpc = NULL; /* and the transport may take long: it waits for the name service */
     transport_close(node->transport, on_transport_closed, node);
 }
 

@@ -78,7 +78,7 @@ struct node {
     uint64_t trust_ms; /* after a pause of the process: nobody is called away before this */
 
     struct transport *transport;
-    struct rpc *rpc;
+    struct rpc *rpc; /* NULL when its links are closed, at the end */
     struct beats beats;
     struct presence *presence;
     struct propose *propose;

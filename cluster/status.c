@@ -51,7 +51,7 @@ static void show_neighbour(const struct node *node, const struct neighbour *neig
 {
     struct rpc_peer_status link = {.frames_in = 0};
     const struct beat *last = &neighbour->last;
-    rpc_peer_status(node->rpc, neighbour->id, &link);
+    if (node->rpc != NULL) rpc_peer_status(node->rpc, neighbour->id, &link);
     *member = (struct member_status){.is_voter = is_voter(node, neighbour->id),
                                      .known = neighbour->is_known,
                                      .away_ms = clock_ms() - neighbour->heard_ms,

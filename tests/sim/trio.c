@@ -248,9 +248,12 @@ static void on_stopped(void *owner)
 void trio_stop(struct trio *trio, size_t i)
 {
     struct trio_node *one = &trio->nodes[i];
+    struct cluster_status status;
     node_stop(one->node, on_stopped, one);
-    while (one->is_running)
+    while (one->is_running) {
+        node_status(one->node, &status); /* as a page may ask for it, to the end */
         uv_run(&trio->loop, UV_RUN_ONCE);
+    }
 }
 
 struct trio_node *trio_leader(struct trio *trio)
