@@ -12,8 +12,7 @@
 #include "base/mem.h"
 
 enum {
-    UNFIT_PATIENCE = 5, /* election timeouts */
-    WATCHDOG_MS = 10 * 1000,
+    UNFIT_PATIENCE = 5,        /* election timeouts */
     APPEND_ENTRIES_VERSION = 0 /* of the message that we make ourselves */
 };
 
@@ -70,6 +69,17 @@ static void note_leader(struct guard *guard, raft_id id, raft_term term)
         guard->heard_term = term;
     }
     guard->heard = now;
+}
+
+/* The leader's last index grows within its term; it may tell of entries, or of what is committed only. */
+static void note_leaders_log(struct guard *guard, const struct raft_append_entries *message)
+{
+    raft_index last = message->prev_log_index + message->n_entries;
+    if (message->leader_commit > last) last = message->leader_commit;
+    guard->leader_commit = message->leader_commit;
+    if (guard->leader_last_term == message->term && guard->leader_last >= last) return;
+    guard->leader_last_term = message->term;
+    guard->leader_last = last;
 }
 
 static void after_step(struct guard *guard)
@@ -247,17 +257,18 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
     if (drops_stale(guard, message)) return false;
     if (message->type == RAFT_APPEND_ENTRIES) {
         check_entries(guard, entries);
-        cut_below_log(guard, entries);
-        cut_before_change(guard, entries);
         if (entries->term >= raft->current_term) {
             note_leader(guard, message->server_id, entries->term);
-            guard->leader_commit = entries->leader_commit;
+            note_leaders_log(guard, entries);
         }
+        cut_below_log(guard, entries);
+        cut_before_change(guard, entries);
         /* A heartbeat has no entries and still passes: it keeps us from standing for election. */
         bool is_full = (guard->has_gap && guard->gap_bytes > GAP_BYTES_MAX) ||
                        guard->lag_bytes > STORE_LAG_BYTES_MAX || guard->is_disk_full;
         bool is_early =
             comes_too_early(guard, entries) || (guard->is_putting && cuts(guard, entries));
+        if (entries->n_entries > 0) guard->held_at = is_early ? guard->real.time(raft->io) : 0;
         if ((is_full || is_early) && entries->n_entries > 0) {
             drop_entries(guard, entries);
             return false;
@@ -629,19 +640,49 @@ static void begin_term(struct guard *guard)
     }
 }
 
-/* Counts ticks and not the clock: a process that was stopped for a minute is not stuck. */
-static void watch(struct guard *guard)
+/* Not longer ago than a follower waits before it stands for election: then nobody is heard. */
+static bool is_recent(const struct guard *guard, raft_time at)
+{
+    const struct raft *raft = guard->raft;
+    return at != 0 && guard->real.time(raft->io) - at < raft->election_timeout;
+}
+
+static struct watchdog_view look(const struct guard *guard)
 {
     struct raft *raft = guard->raft;
-    raft_index applied = raft_last_applied(raft);
-    if (raft->commit_index <= applied || applied != guard->stuck_at) {
-        guard->stuck_at = applied;
-        guard->stuck_ms = 0;
-        return;
-    }
-    guard->stuck_ms += raft->heartbeat_timeout;
-    if (guard->stuck_ms >= WATCHDOG_MS) {
+    /* Who drops what a leader sends is soon a candidate to raft, and hears it all the same. */
+    bool follows = raft->state != RAFT_LEADER && guard->heard_from != raft->id &&
+                   guard->heard_term >= raft->current_term;
+    bool knows_last = guard->leader_last_term == guard->heard_term;
+    return (struct watchdog_view){.is_leader = raft->state == RAFT_LEADER,
+                                  .hears_leader = follows && is_recent(guard, guard->heard),
+                                  .committed = raft->commit_index,
+                                  .applied = raft_last_applied(raft),
+                                  .wanted = knows_last ? guard->leader_last : 0,
+                                  .stored = raft->last_stored,
+                                  .appended = guard->appended,
+                                  .is_appending = guard->appending > 0,
+                                  .is_installing = raft->snapshot.installing,
+                                  .is_holding = is_recent(guard, guard->held_at),
+                                  .lacks_room = guard->is_disk_full || guard->lacks_room,
+                                  .has_gap = guard->has_gap};
+}
+
+static void watch(struct guard *guard)
+{
+    struct watchdog_view view = look(guard);
+    guard->lacks_room = false;
+    switch (watchdog_tick(&guard->watchdog, &view, guard->raft->heartbeat_timeout)) {
+    case WATCHDOG_WELL: break;
+    case WATCHDOG_NOT_APPLIED:
         fatal(guard, "committed entries are not applied", RAFT_SHUTDOWN);
+        break;
+    case WATCHDOG_NOT_STORED:
+        fatal(guard,
+              "raft's log has stood still for 30 s while the leader went on: started again, this "
+              "node fetches what it lacks; if it ends like this again, look at its disk",
+              RAFT_IOERR);
+        break;
     }
 }
 
@@ -701,6 +742,8 @@ static void on_appended(struct raft_io_append *request, int status)
     struct guard_append *appended = request->data;
     let_go(append.guard, &appended->hold);
     mem_free(appended);
+    append.guard->appending--;
+    append.guard->appended++;
     append.on_appended(append.original, status);
     after_step(append.guard); /* a single voter commits here */
 }
@@ -714,8 +757,10 @@ static int do_append(struct raft_io *io, struct raft_io_append *request,
     append->request.data = append;
     request->cb = done;
     hold(guard, &append->hold, guard->append_at, entries, n);
+    guard->appending++;
     int rv = guard->real.append(io, &append->request, entries, n, on_appended);
     if (rv == 0) return 0;
+    guard->appending--;
     let_go(guard, &append->hold);
     mem_free(append);
     fatal(guard, "the log could not be appended to", rv);
@@ -777,27 +822,35 @@ static void do_close(struct raft_io *io, raft_io_close_cb on_closed)
 
 /* ---- the tracer: raft_uv's only way to tell of failed disk work ---- */
 
-static void on_trace(struct raft_tracer *tracer, int type, const void *event)
+static bool begins(const char *message, const char *words)
+{
+    return strncmp(message, words, strlen(words)) == 0;
+}
+
+static void on_diagnostic(struct guard *guard, const char *message)
 {
     static const char *const deadly[] = {"retry failed write", "unlink segment",
                                          "sync data directory", "truncate segment"};
-    static const char retry[] = "retry creating segment ";
-    struct guard *guard = tracer->impl;
-    if (type == RAFT_TRACER_DIAGNOSTIC) { /* may come from a pool thread: touches nothing */
-        const struct raft_tracer_info *told = event;
-        const char *message = told->diagnostic.message;
-        for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
-            if (strncmp(message, deadly[i], strlen(deadly[i])) == 0) {
-                fatal(guard, message, RAFT_IOERR);
-            }
-        }
-        bool is_retry = strncmp(message, retry, sizeof retry - 1) == 0; /* in raft's own loop */
-        if (is_retry && guard->handler.on_retry != NULL) {
-            guard->handler.on_retry(guard->handler.owner, message + sizeof retry - 1);
-        }
-        return;
+    static const char segment[] = "retry creating segment ", snapshot[] = "retry snapshot write";
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) { /* maybe from a pool thread */
+        if (begins(message, deadly[i])) fatal(guard, message, RAFT_IOERR);
     }
     /* These two come from raft's own loop only. */
+    bool is_segment = begins(message, segment);
+    if ((!is_segment && !begins(message, snapshot)) || guard->handler.on_retry == NULL) return;
+    const char *file = is_segment ? message + sizeof segment - 1 : NULL;
+    if (guard->handler.on_retry(guard->handler.owner, file)) guard->lacks_room = true;
+}
+
+static void on_trace(struct raft_tracer *tracer, int type, const void *event)
+{
+    struct guard *guard = tracer->impl;
+    if (type == RAFT_TRACER_DIAGNOSTIC) {
+        const struct raft_tracer_info *told = event;
+        on_diagnostic(guard, told->diagnostic.message);
+        return;
+    }
+    /* So do these. */
     if (type == GUARD_WRITE_SUBMIT) guard->write_started_ns = clock_ns();
     if (type == GUARD_WRITE_COMPLETE && guard->write_started_ns != 0) {
         histogram_add(&guard->writes, (clock_ns() - guard->write_started_ns) / 1000);

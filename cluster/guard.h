@@ -39,8 +39,9 @@
  *   a snapshot that was read for a follower is sent by    is not sent
  *   a node that closes: an assertion
  *   a leader that contradicts a committed entry is        ends the process
- *   ignored; so are errors inside: a node stands still    and so does the watchdog, when something
- *   and looks alive                                       committed is not applied for 10 s
+ *   ignored; so are errors inside: a node stands still    and so does the watchdog (watchdog.h), when
+ *   and looks alive                                       something committed is not applied for 10 s, or a
+ *                                                         follower's log has stood still for 30 s
  *   a new segment whose directory could not be flushed,   removes the file before each further try
  *   for want of a descriptor, stays in the directory, in
  *   the way of all further tries: no more is written
@@ -87,6 +88,7 @@
 
 #include "base/histogram.h"
 #include "base/limits.h"
+#include "cluster/watchdog.h"
 
 enum { GUARD_SERVERS_MAX = 2 * MEMBERS_MAX };
 
@@ -100,8 +102,9 @@ struct guard_handler {
      * it. May be NULL. */
     void (*on_snapshot)(void *owner, raft_index index, uint64_t number, uint64_t took_us);
     /* This file of the log could not be made, and is about to be made again: what is left of it must go.
-     * Raft's thread. May be NULL. */
-    void (*on_retry)(void *owner, const char *file);
+     * NULL is a file of a snapshot, of which nothing is left. True: there was no room for it. Raft's
+     * thread. May be NULL. */
+    bool (*on_retry)(void *owner, const char *file);
 };
 
 struct guard_picture { /* of what on_change tells */
@@ -141,6 +144,8 @@ struct guard {
 
     struct guard_hold *holds;
     raft_index append_at; /* of the next append's first entry */
+    unsigned appending;   /* appends that are under way, */
+    uint64_t appended;    /* and those that have ended */
 
     bool is_putting;        /* a snapshot of ours is on its way to the disk */
     struct guard_put *held; /* a snapshot that waits for the store or for space, or NULL */
@@ -160,13 +165,16 @@ struct guard {
     raft_term heard_term; /* and in which term */
     raft_time silence;    /* how long nobody had, when the present leader began; 0 = not known */
     raft_index leader_commit; /* as the leader told it last */
+    raft_index leader_last;   /* the highest index that the leader of this term has told of */
+    raft_term leader_last_term;
+    raft_time held_at; /* when its entries were dropped for something of ours; 0 = they pass */
+    bool lacks_room;   /* on_retry has said so since the last tick */
 
     struct guard_follower followers[GUARD_SERVERS_MAX];
     size_t followers_count;
     raft_term followers_term;
 
-    raft_index stuck_at; /* watchdog: the applied index, */
-    unsigned stuck_ms;   /* and for how long it stands below the commit index */
+    struct watchdog watchdog;
 
     uint64_t write_started_ns;
     struct histogram writes;          /* of raft's log to the disk */

@@ -1,5 +1,6 @@
 /* A node that may not lead, and what it does about it: with a gap it fetches what is missing and tells how
- * far it is, with a full disk it waits; leading in that state, it looks for somebody better.
+ * far it is, with a full disk it waits, when its log stands still it says so; leading in that state, it looks
+ * for somebody better.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -107,6 +108,30 @@ void node_disk(struct node *node, uint64_t free_bytes)
     }
 }
 
+/* ---- the log ---- */
+
+/* A leader goes on without its own disk, but not well. Not at each tick: who is asked may have the same
+ * trouble, and while raft waits for it nothing is taken. */
+static void look_at_log(struct node *node, uint64_t now_ms)
+{
+    const struct guard *guard = &node->guard;
+    if (!watchdog_stands_still(&guard->watchdog)) {
+        if (node->log_still_ms != 0) {
+            log_info("raft's log goes on", "stored=%" PRIu64, (uint64_t)node->raft.last_stored);
+        }
+        node->log_still_ms = 0;
+        return;
+    }
+    if (node->log_still_ms != 0 && now_ms - node->log_still_ms < LOG_STILL_LEADER_MS) return;
+    node->log_still_ms = now_ms;
+    log_error("raft's log stands still", "stored=%" PRIu64 " last=%" PRIu64 " still_ms=%u",
+              (uint64_t)node->raft.last_stored, (uint64_t)raft_last_index(&node->raft),
+              guard->watchdog.not_stored_ms);
+    if (!node->is_leading) return;
+    log_info("hands over leadership", "reason=log_still");
+    node_begin_transfer(node, 0);
+}
+
 /* ---- leading all the same ---- */
 
 static bool says_unfit(const struct neighbour *neighbour)
@@ -155,6 +180,7 @@ static void maybe_hand_over(struct node *node)
 void node_gap_tick(struct node *node, uint64_t now_ms)
 {
     tell_progress(node, now_ms);
+    look_at_log(node, now_ms);
     maybe_hand_over(node);
 }
 

@@ -19,7 +19,8 @@ static_assert(GUARD_WRITE_COMPLETE == RAFT_UV_TRACER_WRITE_COMPLETE, "as in raft
 
 enum {
     CONNECT_RETRY_MS = 100,
-    DISK_RETRY_MS = 500, /* a full disk: prepare the next segment again */
+    DISK_RETRY_MS = 500,             /* a full disk: prepare the next segment again */
+    SEGMENT_BYTES = 8 * 1024 * 1024, /* raft's own choice */
     INSTALL_TIMEOUT_MS = 5000,
     /* An entry is up to 256 KiB; this is how many one message may hold. */
     INFLIGHT_ENTRIES = 256
@@ -50,15 +51,21 @@ static void on_snapshot(void *owner, raft_index index, uint64_t number, uint64_t
              number, took_us);
 }
 
-/* Nobody else has the file: raft makes one at a time, and has closed it. */
-static void on_retry(void *owner, const char *file)
+/* Nobody else has the file: raft makes one at a time, and has closed it. Why it failed the library does not
+ * say. */
+static bool on_retry(void *owner, const char *file)
 {
     const struct node *node = owner;
-    char dir[512], path[512 + 64];
-    data_dir_path(node->options.dir, "raft", dir, sizeof dir);
-    snprintf(path, sizeof path, "%s/%s", dir, file);
-    log_warn("segment of the log not made, tried again", "file=%s", file);
-    (void)unlink(path); /* mostly there is none; if it stays, the try fails again */
+    if (file != NULL) {
+        char dir[512], path[512 + 64];
+        data_dir_path(node->options.dir, "raft", dir, sizeof dir);
+        snprintf(path, sizeof path, "%s/%s", dir, file);
+        (void)unlink(path); /* mostly there is none; if it stays, the try fails again */
+    }
+    bool has_room = data_dir_has_room(node->options.dir, "raft", SEGMENT_BYTES);
+    log_warn("file of the log not made, tried again", "file=%s room=%s",
+             file == NULL ? "snapshot" : file, has_room ? "true" : "false");
+    return !has_room;
 }
 
 static void stop_leading(struct node *node)

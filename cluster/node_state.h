@@ -6,7 +6,7 @@
  *   node_members.c  the list of members: links to them, what is told of them
  *   node_change.c   changes of that list, asked for here or elsewhere (change.h)
  *   node_frames.c   what it says to other nodes, and what it makes of what they say
- *   node_gap.c      a gap, a full disk: what keeps it from leading
+ *   node_gap.c      a gap, a full disk, a log that stands still: what keeps it from leading
  *   node_backfill.c events that it lacks, from others; and the other way
  *   status.c        what /status shows
  *
@@ -105,6 +105,7 @@ struct node {
     uint64_t leader_changes;
     bool was_level, has_been_level; /* now, as it was told; ever, in this run */
     bool is_disk_low;
+    uint64_t log_still_ms; /* when it was told last that the log stands still; 0 = it goes on */
     struct {
         bool is_open;
         uint64_t from, goal; /* the number it began at; what backfill was told, 0 = nothing */

@@ -104,10 +104,13 @@ enum {
     PROPOSE_BYTES_MAX = 64 * 1024 * 1024,   /* of commands that a leader has queued or in flight */
     STORE_LAG_BYTES_MAX = 64 * 1024 * 1024, /* of events that wait for the event store's disk */
     STORE_STUCK_MS = 2000,                  /* so much waits, and nothing moves: no leader */
-    DISK_FREE_LOW = 200 * 1024 * 1024,      /* below it a leader hands over */
-    DISK_FREE_MIN = 50 * 1024 * 1024,       /* below that a node takes nothing, */
-    DISK_FREE_AGAIN = 66 * 1024 * 1024,     /* until there is so much again */
-    CLUSTER_EVENTS_MAX = 50,                /* remembered for /cluster */
+    COMMIT_STILL_MAX_MS = 10 * 1000,    /* something is committed and not applied: the node ends */
+    LOG_STILL_LEADER_MS = 5 * 1000,     /* an append has not ended, nor any other: no leader */
+    LOG_STILL_MAX_MS = 30 * 1000,       /* and for so long: who follows ends */
+    DISK_FREE_LOW = 200 * 1024 * 1024,  /* below it a leader hands over */
+    DISK_FREE_MIN = 50 * 1024 * 1024,   /* below that a node takes nothing, */
+    DISK_FREE_AGAIN = 66 * 1024 * 1024, /* until there is so much again */
+    CLUSTER_EVENTS_MAX = 50,            /* remembered for /cluster */
     LISTS_EVERY_MS = 1000 /* what changes with every message goes out so often at most */
 };
 
@@ -124,6 +127,7 @@ static_assert(BACKUP_ANSWER_BYTES + CHAT_TEXT_MAX + 4096 < RESPONSE_MAX, "a port
 static_assert(RPC_OUT_MAX >= 2 * RPC_FRAME_MAX, "a link holds at least one whole frame");
 static_assert(BACKFILL_CHUNK_BYTES + CHAT_TEXT_MAX + 4096 < RPC_FRAME_MAX, "a chunk fits a frame");
 static_assert(BACKFILL_LAG_MAX < STORE_LAG_BYTES_MAX, "backfill alone never stops the log");
+static_assert(LOG_STILL_LEADER_MS < LOG_STILL_MAX_MS, "first leadership goes, then the node");
 static_assert(TAIL_MAX >= TAIL_MIN && TAIL_MIN >= PAGE_MESSAGES,
               "a first page comes from the tail");
 static_assert(WINDOW_EVENTS >= 3 * (COMMANDS_WAITING_MAX + STORE_BATCH_EVENTS_MAX),

@@ -354,6 +354,22 @@ uint64_t data_dir_free_bytes(const struct data_dir *dir)
     return (uint64_t)status.f_bavail * status.f_frsize;
 }
 
+static bool is_room_error(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
+}
+
+bool data_dir_has_room(const struct data_dir *dir, const char *name, uint64_t bytes)
+{
+    char path[PATH_SIZE];
+    data_dir_path(dir, name, path, sizeof path);
+    int fd = open(path, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0) return !is_room_error(errno);
+    int rv = posix_fallocate(fd, 0, (off_t)bytes); /* errno is not set */
+    close(fd);
+    return !is_room_error(rv);
+}
+
 uint64_t data_dir_used_bytes(const struct data_dir *dir, const char *name)
 {
     char path[PATH_SIZE];

@@ -64,4 +64,7 @@ void data_dir_path(const struct data_dir *dir, const char *name, char *out, size
 
 /* Bytes free for us on its file system, and bytes of the files below `name`. */
 uint64_t data_dir_free_bytes(const struct data_dir *dir);
+/* False: the disk or a quota has no room for a file of so many bytes in the folder `name`. Makes one without a
+ * name, of blocks that nothing is written to, and lets it go. */
+bool data_dir_has_room(const struct data_dir *dir, const char *name, uint64_t bytes);
 uint64_t data_dir_used_bytes(const struct data_dir *dir, const char *name);

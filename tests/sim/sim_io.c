@@ -227,7 +227,7 @@ static uint64_t latency_of(struct sim_io *sim_io)
 static void start_work(struct sim_io *sim_io)
 {
     const struct disk_op *op = sim_io->ops;
-    if (op == NULL || sim_io->is_working) return;
+    if (op == NULL || sim_io->is_working || sim_io->is_stuck) return;
     struct disk_work *work = mem_new(sizeof *work);
     *work = (struct disk_work){.event.on_due = on_worked, .sim_io = sim_io, .count = 1};
     for (bool is_more = is_log(op); is_more && op->next != NULL && is_log(op->next); op = op->next)
@@ -281,6 +281,12 @@ static void op_queue(struct disk_op *op)
 {
     struct sim_io *sim_io = op->sim_io;
     DL_APPEND(sim_io->ops, op);
+    start_work(sim_io);
+}
+
+void sim_io_stick(struct sim_io *sim_io, bool is_stuck)
+{
+    sim_io->is_stuck = is_stuck;
     start_work(sim_io);
 }
 
@@ -382,6 +388,18 @@ struct tick {
     struct sim_io *sim_io;
 };
 
+static void tick_or_end(struct sim_io *sim_io)
+{
+    sim_io->is_failing = true;
+    if (setjmp(sim_io->ending) != 0) {
+        sim_io->is_failing = false;
+        sim_io->on_ended(sim_io);
+        return;
+    }
+    sim_io->on_tick(sim_io->io);
+    sim_io->is_failing = false;
+}
+
 static void on_tick(struct host_event *event, bool is_dropped)
 {
     struct tick *tick = (struct tick *)event;
@@ -392,7 +410,11 @@ static void on_tick(struct host_event *event, bool is_dropped)
     }
     host_later(sim_io->host, sim_io->tick_ms, &tick->event);
     flush_kept(sim_io);
-    sim_io->on_tick(sim_io->io);
+    if (sim_io->may_end) {
+        tick_or_end(sim_io);
+    } else {
+        sim_io->on_tick(sim_io->io);
+    }
 }
 
 static int do_init(struct raft_io *io, raft_id id, const char *address)
@@ -603,6 +625,7 @@ void sim_io_open(struct sim_io *sim_io, struct raft_io *io, struct host *host, s
     sim_io->host = host;
     sim_io->net = net;
     sim_io->is_working = sim_io->is_failing = false;
+    sim_io->is_stuck = sim_io->may_end = false;
     *io = (struct raft_io){.version = 2,
                            .capacity = 60000,
                            .impl = sim_io,

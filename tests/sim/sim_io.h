@@ -85,8 +85,10 @@ struct sim_io {
     raft_io_tick_cb on_tick;
     raft_io_recv_cb on_recv;
     struct kept_message *kept;
-    /* An operation has failed, which raft_uv tells in a trace or with the operation's status. Whoever hears
-     * of it ends the node: by a jump to `ending`, and on_ended follows. */
+    bool is_stuck; /* nothing that is queued is begun any more, as long as the node lives */
+    bool may_end;  /* the node may end itself in a tick */
+    /* An operation has failed, which raft_uv tells in a trace or with the operation's status, or the node may
+     * end itself. Whoever does so jumps to `ending`, and on_ended follows. */
     bool is_failing;
     jmp_buf ending;
     void (*on_trace)(struct sim_io *sim_io, const char *message);
@@ -113,6 +115,8 @@ struct raft_entry *sim_raft_entries(const struct disk_entry *from, size_t count)
 
 /* Fills the table for a new life of the host. */
 void sim_io_open(struct sim_io *sim_io, struct raft_io *io, struct host *host, struct net *net);
+/* What a fault of the library's looks like whose operations never end; false: it was a disk that hung. */
+void sim_io_stick(struct sim_io *sim_io, bool is_stuck);
 /* Power is lost: before raft_close. */
 void sim_io_lose(struct sim_io *sim_io);
 /* Operations that the disk has not done. */

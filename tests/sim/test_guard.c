@@ -550,6 +550,7 @@ static void the_trace_of_a_failed_write_ends_the_process(void **state)
     rig.survives_fatal = true;
     trace(&rig, "enqueue 1 entries");
     trace(&rig, "retry creating segment open-3");
+    trace(&rig, "retry snapshot write");
     assert_int_equal(rig.fatals, 0);
     trace(&rig, "retry failed write (write failed: -5)");
     trace(&rig, "unlink segment 0001: no");

@@ -561,6 +561,97 @@ static void an_entry_that_was_cut_may_come_again(void **state)
     assert_int_equal(report.length, 5);
 }
 
+/* ---- a log that stands still ---- */
+
+static void end_and_come_back(unsigned keep_log)
+{
+    struct scene scene;
+    begin(&scene, NO_MISTAKE, 3, WINDOW_EVENTS, keep_log);
+    struct world *world = scene.world;
+    struct world_node *node = &world->nodes[scene.b];
+    write_some(&scene, scene.a, 1, 3);
+    sim_io_stick(&node->disk, true);
+    node->disk.may_end = true;
+    write_some(&scene, scene.a, 2, 3);
+    cut(&scene, scene.b, true);
+    write_some(&scene, scene.a, 3, 40);
+    cut(&scene, scene.b, false);
+    world_run(world, 1000);
+    assert_int_equal(node->raft.snapshot.installing, keep_log < MANY);
+    world_run(world, LOG_STILL_MAX_MS - 4000);
+    assert_int_equal(world->ended, 0);
+    assert_true(sim_io_waiting(&node->disk) > 0);
+    assert_int_equal(world_leader(world), scene.a);
+    world_run(world, 8000);
+    assert_int_equal(world->ended, 1);
+    assert_false(node->host.is_up);
+    assert_good(&scene);
+}
+
+/* Also when a snapshot has come meanwhile, and waits for the same append. */
+static void a_follower_whose_append_never_ends_ends_and_comes_back(void **state)
+{
+    (void)state;
+    end_and_come_back(MANY);
+    end_and_come_back(KEEP);
+}
+
+/* A disk that hangs for most of that time, an hour's sleep meanwhile, a slow disk, a full one, nobody there. */
+static void what_passes_ends_nobody(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin(&scene, NO_MISTAKE, 3, WINDOW_EVENTS, MANY);
+    struct world *world = scene.world;
+    unsigned b = scene.b;
+    struct sim_io *disk = &world->nodes[b].disk;
+
+    sim_io_stick(disk, true);
+    write_some(&scene, scene.a, 1, 3);
+    world_run(world, LOG_STILL_MAX_MS / 2);
+    world_pause(world, b);
+    world_run(world, 3600 * 1000);
+    world_resume(world, b);
+    world_run(world, LOG_STILL_MAX_MS / 3);
+    cut(&scene, b, true);
+    world_run(world, 2 * LOG_STILL_MAX_MS);
+    cut(&scene, b, false);
+    world_fill_disk(world, b, true);
+    world_run(world, 2 * LOG_STILL_MAX_MS);
+    world_fill_disk(world, b, false);
+    assert_true(sim_io_waiting(disk) > 0);
+    world_run(world, LOG_STILL_MAX_MS / 2);
+    sim_io_stick(disk, false);
+    world_run(world, 5000);
+
+    disk->disk.latency_ms = 2500;
+    write_some(&scene, world_leader(world), 2, 2 * LOG_STILL_MAX_MS / 60);
+    assert_int_equal(world->ended, 0);
+    assert_good(&scene);
+}
+
+/* It tells at once what is committed, and what is applied only when it is on the disk. */
+static void an_installation_that_takes_long_ends_nobody(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin(&scene, NO_MISTAKE, 3, WINDOW_EVENTS, KEEP);
+    struct world *world = scene.world;
+    struct world_node *node = &world->nodes[scene.b];
+    write_some(&scene, scene.a, 1, 3);
+    cut(&scene, scene.b, true);
+    write_some(&scene, scene.a, 2, 40);
+    sim_io_stick(&node->disk, true);
+    cut(&scene, scene.b, false);
+    world_run(world, LOG_STILL_MAX_MS - 5000);
+    assert_true(node->raft.snapshot.installing);
+    world_fill_disk(world, scene.b, true);
+    world_run(world, 2 * LOG_STILL_MAX_MS);
+    world_fill_disk(world, scene.b, false);
+    sim_io_stick(&node->disk, false);
+    assert_good(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -576,6 +667,9 @@ int main(void)
         PROMISE("P5", what_was_acknowledged_stands_before_what_is_sent_after_it),
         PROMISE("P7", a_page_never_shows_what_is_not_committed),
         PROMISE("P3 P11", a_retry_older_than_the_window_is_searched_again),
+        PROMISE("P12", a_follower_whose_append_never_ends_ends_and_comes_back),
+        PROMISE("P12", what_passes_ends_nobody),
+        PROMISE("P12", an_installation_that_takes_long_ends_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -686,9 +686,11 @@ static void who_is_alone_cannot_fetch_a_lost_history(void **state)
 }
 
 static struct asked last_asked;
+static struct trio_node *asked_node;
 
 static void ask_node(struct trio_node *one)
 {
+    asked_node = one;
     prepare(&last_asked, "hello");
     node_send(one->node, &last_asked.request);
 }
@@ -696,10 +698,11 @@ static void ask_node(struct trio_node *one)
 /* Until the segment is made, which is tried twice a second, there may be no room for more: it is asked again. */
 static bool last_is_accepted(struct trio *t)
 {
+    (void)t;
     if (!last_asked.is_answered) return false;
     if (last_asked.answer.kind == ANSWER_ACCEPTED) return true;
     assert_int_equal(last_asked.answer.refusal, CHAT_BUSY);
-    ask_node(&t->nodes[0]);
+    ask_node(asked_node);
     return false;
 }
 
@@ -714,6 +717,64 @@ static void a_segment_left_half_made_is_made_again(void **state)
         wait_for(last_is_accepted);
     }
     shell(0, "test -e \"$1\"/raft/open-9");
+}
+
+/* ---- a log that stands still ---- */
+
+static struct trio_node *still;
+
+/* Not all the time that it takes is waited for, only the last of it: each turn once more, should something
+ * have moved after all. */
+static bool has_stood_still(struct trio *t, unsigned for_ms)
+{
+    struct watchdog *watchdog = &still->node->guard.watchdog;
+    (void)t;
+    if (watchdog->not_stored_ms >= 200 && watchdog->not_stored_ms < for_ms - 200)
+        watchdog->not_stored_ms = for_ms - 200;
+    return watchdog->not_stored_ms >= for_ms;
+}
+
+static bool another_one_leads_again(struct trio *t)
+{
+    const struct trio_node *leader = trio_leader(t);
+    (void)has_stood_still(t, LOG_STILL_LEADER_MS);
+    return leader != NULL && leader != still;
+}
+
+static bool has_ended(struct trio *t)
+{
+    (void)has_stood_still(t, LOG_STILL_MAX_MS);
+    return still->exit_code != 0;
+}
+
+/* Nobody can make the segment that comes next: a directory has its name, which no unlink takes away. */
+static void a_leader_whose_log_stands_still_hands_over_then_ends(void **state)
+{
+    (void)state;
+    wait_for(all_are_ready);
+    still = trio_leader(&trio);
+    still->may_end = true;
+    size_t place = (size_t)(still - trio.nodes);
+    shell(place, "cd \"$1\"/raft; n=$(ls | sed -n 's/^open-//p' | sort -n | tail -n 1); "
+                 "mkdir open-$((n + 1))");
+    for (unsigned i = 0; still->node->guard.watchdog.not_stored_ms < 200; i++) {
+        assert_true(i < 8 * KEEP);
+        write_many((place + 1) % 3, 1, "hello");
+    }
+    wait_for(another_one_leads_again);
+    /* It may have to hear first that the third one has room. */
+    ask_node(&trio.nodes[(place + 1) % 3]);
+    wait_for(last_is_accepted);
+    wanted = last_asked.answer.number;
+    assert_int_equal(still->exit_code, 0);
+    wait_for(has_ended);
+    assert_int_equal(still->exit_code, 1);
+
+    still->may_end = false;
+    trio_stop(&trio, place);
+    shell(place, "rmdir \"$1\"/raft/open-*");
+    trio_start(&trio, place);
+    all_stop_with_the_same();
 }
 
 static int setup_restored(void **state)
@@ -770,6 +831,8 @@ int main(int words_count, char **words)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_segment_left_half_made_is_made_again, setup_alone,
                                         teardown),
+        PROMISE_WITH("P12", a_leader_whose_log_stands_still_hands_over_then_ends, setup_short_log,
+                     teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

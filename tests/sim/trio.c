@@ -16,6 +16,13 @@ static void end_here(void *owner, int exit_code, const char *sentence)
     _exit(exit_code);
 }
 
+static void on_fatal(void *owner, int exit_code, const char *sentence)
+{
+    struct trio_node *one = owner;
+    if (!one->may_end) end_here(owner, exit_code, sentence);
+    one->exit_code = exit_code;
+}
+
 static void on_event(void *owner, const struct message_sent *event, struct shared *bytes)
 {
     struct trio_node *one = owner;
@@ -209,7 +216,7 @@ int trio_try(struct trio *trio, size_t i, struct errmsg *errmsg)
                                                            .on_change = on_change,
                                                            .on_cluster_event = on_cluster_event,
                                                            .on_removed = on_removed,
-                                                           .on_fatal = end_here},
+                                                           .on_fatal = on_fatal},
                                                .chat = &one->chat,
                                                .dir = &one->dir,
                                                .store = one->store,

@@ -21,6 +21,8 @@ struct trio_node {
     struct chat chat;
     struct node *node;
     bool is_running, is_removed; /* has been told that it is no member any more */
+    bool may_end;                /* a fatal error is noted and no more; else the process ends */
+    int exit_code;               /* of it; 0 = none */
     struct event_store *store;
     struct shared **waiting; /* for the store */
     size_t waiting_count, waiting_max;

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -205,11 +206,36 @@ static void what_a_cut_off_start_leaves_is_no_matter(void **state)
     assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), ERR_DATA);
 }
 
+static int fallocate_answer;
+
+int __wrap_posix_fallocate(int fd, off_t offset, off_t len);
+int __wrap_posix_fallocate(int fd, off_t offset, off_t len)
+{
+    assert_true(fd >= 0 && offset == 0 && len == 8192);
+    return fallocate_answer;
+}
+
+static void only_a_full_disk_or_quota_has_no_room(void **state)
+{
+    (void)state;
+    static const int errors[] = {0, EIO, EINTR, EOPNOTSUPP, ENOSPC, EDQUOT};
+    struct data_dir dir;
+    assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), 0);
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        fallocate_answer = errors[i];
+        bool has_room = errors[i] != ENOSPC && errors[i] != EDQUOT;
+        assert_int_equal(data_dir_has_room(&dir, ".", 8192), has_room);
+        assert_true(data_dir_has_room(&dir, "nothing here", 8192));
+    }
+    data_dir_close(&dir);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_new_directory_is_empty_and_private),
+        TEST(only_a_full_disk_or_quota_has_no_room),
         TEST(marks_are_found_again),
         TEST(two_processes_cannot_use_it),
         TEST(another_nodes_directory_is_refused),
