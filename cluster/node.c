@@ -174,6 +174,9 @@ static void form(struct node *node)
 
 static void tick_forming(struct node *node, uint64_t now_ms)
 {
+    /* Browsers are let in before the cluster is there. */
+    forward_tick(node->forward, now_ms);
+    barrier_tick(node->barrier, false, now_ms);
     form(node);
     if (node->phase != NODE_FORMING || now_ms - node->formed_ms < FORM_EVERY_MS) return;
     node->formed_ms = now_ms;

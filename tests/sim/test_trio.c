@@ -318,6 +318,37 @@ static void without_a_majority_a_new_command_is_refused(void **state)
     assert_int_equal(trio.nodes[left].events, 0);
 }
 
+static int setup_forming(void **state)
+{
+    (void)state;
+    wanted = 0;
+    trio_init(&trio, 3, 20000 + (getpid() % 1000) * 10);
+    trio_start(&trio, 0); /* and none of the others */
+    return 0;
+}
+
+static struct asked early;
+static struct waiting early_too;
+
+static bool who_came_early_is_answered(struct trio *t)
+{
+    (void)t;
+    return early.is_answered && early_too.is_over;
+}
+
+static void a_node_that_forms_lets_nobody_wait_for_ever(void **state)
+{
+    (void)state;
+    prepare(&early, "anybody?");
+    node_send(trio.nodes[0].node, &early.request);
+    early_too = (struct waiting){.request = {.on_barrier = on_barrier}};
+    node_barrier(trio.nodes[0].node, &early_too.request);
+    wait_for(who_came_early_is_answered);
+    assert_int_equal(early.answer.kind, ANSWER_REFUSED);
+    assert_int_equal(early.answer.refusal, CHAT_NO_LEADER);
+    assert_int_equal(early_too.status, ERR_NO_LEADER);
+}
+
 /* ---- a log that is cut, and a node that was away ---- */
 
 static struct trio_node *away;
@@ -815,6 +846,7 @@ int main(int words_count, char **words)
         TEST(who_is_at_one_node_is_seen_at_all),
         TEST(a_leader_that_stops_hands_over_and_comes_back_level),
         PROMISE_WITH("P6 P10", without_a_majority_a_new_command_is_refused, setup, teardown),
+        PROMISE_WITH("P6", a_node_that_forms_lets_nobody_wait_for_ever, setup_forming, teardown),
         TEST(a_leader_with_a_gap_hands_over),
         TEST(a_leader_whose_disk_is_full_hands_over_and_comes_back),
         TEST(a_leader_that_stops_passes_over_one_whose_disk_is_full),
