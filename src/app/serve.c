@@ -159,6 +159,13 @@ static void watch_signal(struct server *server, uv_signal_t *handle, uv_signal_c
     uv_signal_start(handle, on_signal, number);
 }
 
+/* What comes from here on finds a node that has stopped: it is not to end in another way for that. */
+static void unwatch_signal(uv_signal_t *handle, int number)
+{
+    uv_close((uv_handle_t *)handle, NULL); /* libuv gives it its first meaning back */
+    (void)signal(number, SIG_IGN);
+}
+
 static void stop_all(struct server *server)
 {
     /* Nobody looks at signals from here on. Should something hang, the process ends all the same. */
@@ -336,7 +343,14 @@ int serve(const struct config *config)
     uv_timer_init(&server->loop, &server->timer);
     server->timer.data = server;
     int rv = open_data(server, &errmsg);
-    if (rv == 0) rv = start_threads(server, &errmsg);
+    if (rv == 0) {
+        /* Before anybody is answered: who was may send one. They are looked at below. */
+        watch_signal(server, &server->term, on_stop_signal, SIGTERM);
+        watch_signal(server, &server->interrupt, on_stop_signal, SIGINT);
+        watch_signal(server, &server->hangup, on_hangup, SIGHUP);
+        watch_signal(server, &server->usr1, on_usr1, SIGUSR1);
+        rv = start_threads(server, &errmsg);
+    }
     if (rv != 0) {
         log_error("cannot start", "reason=\"%s\"",
                   errmsg.text[0] == '\0' ? err_words(rv) : errmsg.text);
@@ -344,17 +358,13 @@ int serve(const struct config *config)
             exit_code_of(rv)); /* half of the threads may be there: nothing to take down in order */
     }
 
-    watch_signal(server, &server->term, on_stop_signal, SIGTERM);
-    watch_signal(server, &server->interrupt, on_stop_signal, SIGINT);
-    watch_signal(server, &server->hangup, on_hangup, SIGHUP);
-    watch_signal(server, &server->usr1, on_usr1, SIGUSR1);
     uv_run(&server->loop, UV_RUN_DEFAULT);
 
     stop_all(server);
-    uv_close((uv_handle_t *)&server->term, NULL);
-    uv_close((uv_handle_t *)&server->interrupt, NULL);
-    uv_close((uv_handle_t *)&server->hangup, NULL);
-    uv_close((uv_handle_t *)&server->usr1, NULL);
+    unwatch_signal(&server->term, SIGTERM);
+    unwatch_signal(&server->interrupt, SIGINT);
+    unwatch_signal(&server->hangup, SIGHUP);
+    unwatch_signal(&server->usr1, SIGUSR1);
     uv_close((uv_handle_t *)&server->timer, NULL);
     mailbox_close(&server->mailbox);
     uv_run(&server->loop, UV_RUN_DEFAULT);

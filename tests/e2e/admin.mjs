@@ -144,6 +144,18 @@ describe('three nodes', () => {
     await cluster.ready(30_000);
   });
 
+  test('a signal that comes when a node has stopped does not end it in another way', { timeout: deadline(60_000) }, async () => {
+    const [node] = await cluster.followers();
+    const said = node.log().length;
+    const ended = node.end();
+    assert.equal((await node.admin('POST', 'drain', {})).status, 202);
+    await until('it says that it has stopped', () => !node.isUp || / stopped +node=/.test(node.log().slice(said)), 20_000, 1);
+    node.child?.kill('SIGTERM'); // what is left is its process's end, which a sanitizer makes long
+    assert.equal(await ended, 0, node.logTail());
+    node.start();
+    await cluster.ready(30_000);
+  });
+
   test('a backup made while people write is the history up to one number', { timeout: deadline(120_000) }, async () => {
     const file = path.join(cluster.dir, 'tea.bak');
     await whilePeopleWrite(cluster, async crowd => {
