@@ -83,20 +83,34 @@ int admin_tell(const struct admin *admin, int rv, const struct client_answer *an
     return CLI_REFUSED;
 }
 
+/* A refusal with one of these words. */
+static bool is_refused_as(const struct client_answer *answer, const char *const *words,
+                          size_t words_count)
+{
+    struct json *body = NULL;
+    bool is_one = false;
+    if (answer->status != 409 && answer->status != 503) return false;
+    if (json_parse(&body, buf_slice(&answer->body), NULL) != 0) return false;
+    struct slice word = json_slice(json_get(body, "error"));
+    for (size_t i = 0; i < words_count; i++)
+        is_one |= slice_is(word, words[i]);
+    json_free(body);
+    return is_one;
+}
+
 /* Refusals that are none any more in a moment. */
 static bool passes(const struct client_answer *answer)
 {
     static const char *const words[] = {"not_asking",     "behind",           "catching_up",
                                         "change_running", "transfer_running", "not_ready",
                                         "busy",           "no_leader"};
-    struct json *body = NULL;
-    bool is_one = false;
-    if (json_parse(&body, buf_slice(&answer->body), NULL) != 0) return false;
-    struct slice word = json_slice(json_get(body, "error"));
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        is_one |= slice_is(word, words[i]);
-    json_free(body);
-    return is_one && (answer->status == 409 || answer->status == 503);
+    return is_refused_as(answer, words, sizeof words / sizeof *words);
+}
+
+static bool is_done(const struct admin_change *change, const struct client_answer *answer)
+{
+    if (answer->status >= 200 && answer->status < 300) return true;
+    return change->already != NULL && is_refused_as(answer, &change->already, 1);
 }
 
 int admin_change(struct admin *admin, const struct admin_change *change)
@@ -111,7 +125,7 @@ int admin_change(struct admin *admin, const struct admin_change *change)
     int code = CLI_DONE;
     client_answer_init(&answer);
     int rv = admin_ask(admin, &request, &answer, &errmsg);
-    if (rv == 0 && answer.status >= 200 && answer.status < 300)
+    if (rv == 0 && is_done(change, &answer))
         fprintf(admin->cli->out, "%s\n", change->done);
     else if (rv == 0 && change->may_wait && passes(&answer))
         code = ADMIN_WAIT;

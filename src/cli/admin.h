@@ -59,6 +59,7 @@ struct admin_change {
     const char *done; /* what is said of it afterwards, on out */
     /* A refusal that passes by itself is not told when the caller will try again. */
     bool may_wait;
+    const char *already; /* the word of a refusal that says it is done; or NULL */
 };
 
 enum { ADMIN_WAIT = -1 };

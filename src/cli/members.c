@@ -156,8 +156,11 @@ static void add_path(struct buf *path, struct slice name)
     text_escape_url(path, name);
 }
 
-static int promote(struct admin *admin, struct slice name, bool may_wait)
+/* At the end of an addition it waits, and one that has a vote already, as by a call whose answer was lost, is what
+ * was wanted. */
+static int promote(struct admin *admin, struct slice name, bool is_addition)
 {
+    const char *already = is_addition ? "already_voter" : NULL;
     struct buf path, done;
     buf_init(&path, 1024);
     buf_init(&done, 1024);
@@ -168,7 +171,8 @@ static int promote(struct admin *admin, struct slice name, bool may_wait)
                                                           .path = buf_slice(&path),
                                                           .body = slice_of("{\"role\":\"voter\"}"),
                                                           .done = done.at,
-                                                          .may_wait = may_wait});
+                                                          .may_wait = is_addition,
+                                                          .already = already});
     buf_close(&done);
     buf_close(&path);
     return code;

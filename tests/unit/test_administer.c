@@ -238,6 +238,12 @@ static void a_new_member_is_promoted_when_it_has_caught_up(void **state)
     assert_string_equal(it.out, "tea-4 is a member.\ntea-4 is a voter.\n");
     assert_null(strstr(it.err, "Not yet."));
     run_close(&it);
+    /* And when it has been before; alone that is refused. */
+    expect(ANSWERS(DONE, LEVEL("0"), REFUSED("already_voter", "tea-4 votes already.")),
+           WORDS("members", "add", "tea-4=h:1", "--promote"), 0,
+           "tea-4 is a member.\ntea-4 is a voter.\n", NULL, NULL);
+    expect(ANSWERS(REFUSED("already_voter", "tea-4 votes already.")),
+           WORDS("members", "promote", "tea-4"), 1, "", "tea-4 votes already.", NULL);
 }
 
 static void what_cannot_be_asked_is_not_asked(void **state)
