@@ -23,9 +23,9 @@ struct backfill {
     struct backfill_handler handler;
     uint64_t from, number, goal; /* something is missing while number < goal */
     struct asked asked;
-    uint64_t peer;     /* asked last: it stays the one as long as it is good */
-    uint64_t requests; /* made so far: their ids */
-    uint32_t bytes;    /* that the next request asks for */
+    uint64_t peer;    /* asked last: it stays the one as long as it is good */
+    uint64_t last_id; /* of a request */
+    uint32_t bytes;   /* that the next request asks for */
     size_t lag_bytes;
     bool is_taking; /* inside of an answer */
     struct backfill_peer peers[BACKFILL_PEERS_MAX];
@@ -109,7 +109,7 @@ static void ask(struct backfill *backfill, uint64_t from, uint64_t now_ms)
         uint64_t peer = choose(backfill, from, now_ms);
         if (peer == 0) return;
         struct asked asked = {.peer = peer,
-                              .request = ++backfill->requests,
+                              .request = ++backfill->last_id,
                               .from = from,
                               .up_to = backfill->goal,
                               .at_ms = now_ms};
@@ -303,10 +303,11 @@ void backfill_progress(const struct backfill *backfill, struct backfill_progress
                                    .bytes = backfill->taken_bytes};
 }
 
-struct backfill *backfill_new(const struct backfill_handler *handler)
+struct backfill *backfill_new(uint64_t last_id, const struct backfill_handler *handler)
 {
     struct backfill *backfill = mem_new(sizeof *backfill);
     backfill->handler = *handler;
+    backfill->last_id = last_id;
     backfill->bytes = BACKFILL_BYTES_FIRST;
     return backfill;
 }

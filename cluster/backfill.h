@@ -66,7 +66,8 @@ struct backfill_handler {
 
 struct backfill;
 
-struct backfill *backfill_new(const struct backfill_handler *handler);
+/* The first request has the id behind `last_id`. */
+struct backfill *backfill_new(uint64_t last_id, const struct backfill_handler *handler);
 void backfill_free(struct backfill *backfill);
 
 /* Events from `number` + 1 to `goal` are missing. goal <= number: nothing is missing (any more). Asks at

@@ -28,10 +28,12 @@ static void answer(struct barrier *barrier, struct barrier_request *request, int
     request->on_barrier(request, status);
 }
 
-struct barrier *barrier_new(unsigned election_timeout_ms, const struct barrier_handler *handler)
+struct barrier *barrier_new(unsigned election_timeout_ms, uint64_t last_id,
+                            const struct barrier_handler *handler)
 {
     struct barrier *barrier = mem_new(sizeof *barrier);
-    *barrier = (struct barrier){.handler = *handler, .election_timeout_ms = election_timeout_ms};
+    *barrier = (struct barrier){
+        .handler = *handler, .election_timeout_ms = election_timeout_ms, .last_id = last_id};
     return barrier;
 }
 
@@ -104,6 +106,7 @@ void barrier_leader_changed(struct barrier *barrier)
 void barrier_replied(struct barrier *barrier, uint64_t id, uint64_t index, uint64_t applied)
 {
     struct barrier_request *request;
+    if (id > barrier->last_id) return; /* another run's */
     DL_FOREACH(barrier->requests, request) {
         if (request->id > id) break; /* came after it was asked */
         if (request->target != 0) continue;

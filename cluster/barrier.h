@@ -7,6 +7,9 @@
  * One question stands for all requests that the asker had by then: ten thousand pages that come back
  * at once ask one.
  *
+ * The asker's ids rise from where it is told to begin, so an answer to another run of it, which began elsewhere, is
+ * for nobody.
+ *
  * It is sent again after 1.5 election timeouts and when the leader changes; after
  * BARRIER_DEADLINE_MS the answer is ERR_TIMEOUT, or ERR_NO_LEADER when there is none.
  *
@@ -27,7 +30,9 @@ struct barrier_handler {
     bool (*append)(void *owner);
 };
 
-struct barrier *barrier_new(unsigned election_timeout_ms, const struct barrier_handler *handler);
+/* The first question has the id behind `last_id`. */
+struct barrier *barrier_new(unsigned election_timeout_ms, uint64_t last_id,
+                            const struct barrier_handler *handler);
 /* Answers what waits with ERR_CLOSED. */
 void barrier_free(struct barrier *barrier);
 

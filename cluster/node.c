@@ -404,6 +404,14 @@ static void on_dropped(void *owner, const struct proposal *proposal, bool may_be
     forward_dropped(node->forward, &proposal->command.id, may_be_in_log);
 }
 
+/* In each run other ones: an answer to the run before may still come. */
+static uint64_t before_ids(void)
+{
+    uint64_t random;
+    crypto_random(&random, sizeof random);
+    return random >> 1; /* they only rise */
+}
+
 static void make_parts(struct node *node)
 {
     struct node_options *options = &node->options;
@@ -418,8 +426,8 @@ static void make_parts(struct node *node)
         forward_new(options->chat, timeout_ms,
                     &(struct forward_handler){
                         .owner = node, .send = node_send_command, .flush = node_flush_commands});
-    node->barrier =
-        barrier_new(timeout_ms, &(struct barrier_handler){.owner = node,
+    node->barrier = barrier_new(timeout_ms, node->before_ids,
+                                &(struct barrier_handler){.owner = node,
                                                           .ask = node_ask_barrier,
                                                           .reply = node_reply_barrier,
                                                           .append = node_append_barrier});
@@ -506,6 +514,7 @@ int node_start(struct node **out, const struct node_options *options, struct err
     struct node *node = mem_new(sizeof *node);
     node->options = *options;
     node->started_ms = node->ticked_ms = node->durable_ms = clock_ms();
+    node->before_ids = before_ids();
     rv = take_part(node, errmsg);
     if (rv == 0) rv = take_identity(node, errmsg);
     if (rv != 0) goto fail;

@@ -84,11 +84,12 @@ void node_backfill_tick(struct node *node, uint64_t now_ms)
 
 void node_backfill_make(struct node *node)
 {
-    node->backfill = backfill_new(&(struct backfill_handler){.owner = node,
-                                                             .ask = ask,
-                                                             .on_event = on_event,
-                                                             .on_chunk = on_chunk,
-                                                             .on_shunned = on_shunned});
+    node->backfill =
+        backfill_new(node->before_ids, &(struct backfill_handler){.owner = node,
+                                                                  .ask = ask,
+                                                                  .on_event = on_event,
+                                                                  .on_chunk = on_chunk,
+                                                                  .on_shunned = on_shunned});
     node->reads = backfill_read_new(
         node->options.loop, node->options.store,
         &(struct backfill_read_handler){.owner = node, .reply = reply, .on_damaged = on_damaged});

@@ -602,6 +602,7 @@ void node_changes_tick(struct node *node, uint64_t now_ms)
 void node_changes_start(struct node *node)
 {
     node->changes = mem_new(sizeof *node->changes);
+    node->changes->last_id = node->before_ids;
 }
 
 void node_changes_close(struct node *node)

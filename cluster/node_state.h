@@ -57,6 +57,7 @@ struct node {
     struct peer founders[PEERS_MAX];
     size_t founders_count; /* 0: it joins */
     uint64_t started_ms;
+    uint64_t before_ids; /* of its questions: they come behind it */
 
     struct asking *asking;
     struct changes *changes;

@@ -19,7 +19,7 @@
 
 struct rpc;
 
-/* The request id is the asker's, or 0. */
+/* The request id is the asker's, or 0. Each run of it begins with them somewhere else. */
 enum rpc_type {
     RPC_FORM = 1,      /* my directory's state; answered alike */
     RPC_BEAT,          /* status, four times a second */

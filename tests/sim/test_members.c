@@ -13,6 +13,8 @@
 
 #include "base/crypto.h"
 #include "cluster/node_state.h"
+#include "cluster/wire.h"
+#include "promise.h"
 #include "trio.h"
 
 enum { PATIENCE_MS = 60000, TRIES_MAX = 5 };
@@ -694,6 +696,44 @@ static void an_add_waits_for_its_node(void **state)
     settle();
 }
 
+/* Asked at a follower, whose link to the leader may still be on its way. */
+static void ask_until_it_waits(size_t at, struct change *change, const char *name)
+{
+    uint64_t end_ms = clock_ms() + PATIENCE_MS;
+    for (;;) {
+        ask(at, change, CHANGE_ADD, name, "127.0.0.1:9");
+        if (!change->is_answered) return;
+        assert_true(clock_ms() < end_ms);
+        turn();
+    }
+}
+
+static void an_answer_to_the_run_before_is_for_nobody(void **state)
+{
+    (void)state;
+    static struct change before, now; /* answered when the cluster ends */
+    struct buf body;
+    begin(3);
+    size_t at = a_follower();
+    ask_until_it_waits(at, &before, "tea-4");
+    trio_stop(&trio, at);
+    assert_int_equal(before.answer.result, CHANGE_UNKNOWN);
+    trio_start(&trio, at);
+    wait_for_voters(3);
+    ask_until_it_waits(at, &now, "tea-6");
+    buf_init(&body, 100);
+    wire_put_u8(&body, CHANGE_REFUSED);
+    wire_put_text(&body, slice_of("not_asking"));
+    wire_put_text(&body, slice_of("tea-4 does not ask to be let in"));
+    const struct rpc_frame late = {.peer = now.request.leader,
+                                   .type = RPC_CHANGE_REPLY,
+                                   .id = before.request.id,
+                                   .body = buf_slice(&body)};
+    assert_int_equal(node_on_change_reply(trio.nodes[at].node, &late), 0);
+    buf_close(&body);
+    assert_false(now.is_answered);
+}
+
 static size_t standby;
 
 static bool it_leads(void)
@@ -893,6 +933,7 @@ int main(void)
         TEST(what_a_leader_leaves_half_done_is_ended),
         TEST(an_add_that_is_not_committed_is_not_done),
         TEST(an_add_waits_for_its_node),
+        PROMISE_WITH("P6", an_answer_to_the_run_before_is_for_nobody, NULL, teardown),
         TEST(a_stand_by_applies_and_has_no_vote),
         TEST(one_that_was_let_in_and_ended_at_once_finds_its_cluster),
         TEST(who_joins_a_long_history_fetches_what_the_log_has_not),

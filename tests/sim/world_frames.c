@@ -160,11 +160,11 @@ static void on_shunned(void *owner, uint64_t peer, const char *why)
 
 struct backfill *node_backfill_new(struct world_node *node)
 {
-    return backfill_new(&(struct backfill_handler){.owner = node,
-                                                   .ask = ask,
-                                                   .on_event = on_event,
-                                                   .on_chunk = on_chunk,
-                                                   .on_shunned = on_shunned});
+    return backfill_new(0, &(struct backfill_handler){.owner = node,
+                                                      .ask = ask,
+                                                      .on_event = on_event,
+                                                      .on_chunk = on_chunk,
+                                                      .on_shunned = on_shunned});
 }
 
 /* ---- beats ---- */

@@ -14,7 +14,16 @@
  * An event is its number and the history that it belongs to, so that a test sees at once what was taken
  * in, and from whom it would have been wrong. */
 
-enum { A = 11, B = 12, C = 13, EVENT_BYTES = 16, GOOD = 1, FOREIGN = 2, ASKS_MAX = 64 };
+enum {
+    A = 11,
+    B = 12,
+    C = 13,
+    EVENT_BYTES = 16,
+    GOOD = 1,
+    FOREIGN = 2,
+    ASKS_MAX = 64,
+    BEFORE_IDS = 7000
+};
 
 struct request {
     uint64_t peer, id, from, up_to;
@@ -79,8 +88,10 @@ static int start(void **state)
     for (size_t i = 0; i < 3; i++)
         peers[i] = (struct backfill_peer){.id = A + i, .number = 1000, .is_up = true};
     buf_init(&frame, RPC_FRAME_MAX);
-    backfill = backfill_new(&(struct backfill_handler){
-        .ask = ask, .on_event = on_event, .on_chunk = on_chunk, .on_shunned = on_shunned});
+    backfill = backfill_new(BEFORE_IDS, &(struct backfill_handler){.ask = ask,
+                                                                   .on_event = on_event,
+                                                                   .on_chunk = on_chunk,
+                                                                   .on_shunned = on_shunned});
     return 0;
 }
 
@@ -182,6 +193,15 @@ static void a_gap_is_filled_chunk_by_chunk_up_to_the_goal_and_no_further(void **
     assert_int_equal(shunned_count, 0);
 }
 
+static void the_ids_of_requests_rise_from_where_they_are_told_to(void **state)
+{
+    (void)state;
+    want(250);
+    assert_int_equal(last_ask()->id, BEFORE_IDS + 1);
+    assert_int_equal(answer(100), 0);
+    assert_int_equal(last_ask()->id, BEFORE_IDS + 2);
+}
+
 static uint64_t number_at_second_ask;
 
 static bool ask_and_note(void *owner, uint64_t peer, uint64_t request, uint64_t from,
@@ -195,8 +215,9 @@ static void the_next_is_asked_for_before_the_answer_is_taken_in(void **state)
 {
     (void)state;
     backfill_free(backfill);
-    backfill = backfill_new(&(struct backfill_handler){
-        .ask = ask_and_note, .on_event = on_event, .on_chunk = on_chunk});
+    backfill = backfill_new(BEFORE_IDS, &(struct backfill_handler){.ask = ask_and_note,
+                                                                   .on_event = on_event,
+                                                                   .on_chunk = on_chunk});
     number_at_second_ask = 999;
     want(250);
     assert_int_equal(answer(100), 0);
@@ -583,6 +604,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_asked_for_while_nothing_is_missing),
         TEST(a_gap_is_filled_chunk_by_chunk_up_to_the_goal_and_no_further),
+        TEST(the_ids_of_requests_rise_from_where_they_are_told_to),
         TEST(the_next_is_asked_for_before_the_answer_is_taken_in),
         TEST(a_goal_that_grows_meanwhile_is_reached_too),
         TEST(who_takes_in_may_close_the_gap_from_within),

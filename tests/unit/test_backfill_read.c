@@ -411,10 +411,10 @@ static void an_empty_node_gets_the_same_history(void **state)
     client.world = world;
     buf_init(&client.arrived, RPC_FRAME_MAX);
     chat_init(&client.chat, &limits);
-    client.backfill = backfill_new(&(struct backfill_handler){.ask = client_ask,
-                                                              .on_event = client_event,
-                                                              .on_chunk = client_chunk,
-                                                              .on_shunned = client_shunned});
+    client.backfill = backfill_new(0, &(struct backfill_handler){.ask = client_ask,
+                                                                 .on_event = client_event,
+                                                                 .on_chunk = client_chunk,
+                                                                 .on_shunned = client_shunned});
 
     struct backfill_peer peer = {.id = PEER, .number = 2500, .is_up = true};
     backfill_want(client.backfill, 0, 2500, 1000);

@@ -9,7 +9,7 @@
 #include "cluster/barrier.h"
 #include "promise.h"
 
-enum { ELECTION_MS = 100, ASKS_MAX = 8, REQUESTS_MAX = 8 };
+enum { ELECTION_MS = 100, BEFORE_IDS = 1000, ASKS_MAX = 8, REQUESTS_MAX = 8 };
 
 struct asker { /* a request, and what became of it */
     struct barrier_request request;
@@ -62,7 +62,7 @@ static int start(void **state)
     (void)state;
     asks_count = replies_count = appends = 0;
     memset(askers, 0, sizeof askers);
-    barrier = barrier_new(ELECTION_MS,
+    barrier = barrier_new(ELECTION_MS, BEFORE_IDS,
                           &(struct barrier_handler){.ask = ask, .reply = reply, .append = append});
     return 0;
 }
@@ -108,6 +108,20 @@ static void an_answer_is_not_for_requests_that_came_after_its_question(void **st
     assert_false(askers[1].is_answered);
     barrier_replied(barrier, asks[1], 71, 71);
     assert_true(askers[1].is_answered);
+}
+
+/* Its ids are lower, or higher. */
+static void an_answer_to_another_run_is_for_nobody(void **state)
+{
+    (void)state;
+    add(0, 1000);
+    barrier_flush(barrier, true, 1000);
+    assert_int_equal(asks[0], BEFORE_IDS + 1);
+    barrier_replied(barrier, 1, 70, 70);
+    barrier_replied(barrier, BEFORE_IDS + 2, 70, 70);
+    assert_false(askers[0].is_answered);
+    barrier_replied(barrier, asks[0], 70, 70);
+    assert_true(askers[0].is_answered);
 }
 
 static void a_request_waits_until_this_node_has_applied_as_much(void **state)
@@ -204,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(many_requests_of_one_turn_ask_once, start, stop),
         PROMISE_WITH("P5", an_answer_is_not_for_requests_that_came_after_its_question, start, stop),
+        PROMISE_WITH("P5", an_answer_to_another_run_is_for_nobody, start, stop),
         PROMISE_WITH("P9", a_request_waits_until_this_node_has_applied_as_much, start, stop),
         cmocka_unit_test_setup_teardown(silence_is_asked_again_and_one_answer_is_for_all, start,
                                         stop),

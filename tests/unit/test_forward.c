@@ -408,9 +408,10 @@ static void on_barrier(struct barrier_request *request, int status)
 static struct barrier *new_barrier(struct fence *fence)
 {
     *fence = (struct fence){.asked = 0};
-    fence->barrier = barrier_new(
-        ELECTION_MS, &(struct barrier_handler){
-                         .owner = fence, .ask = on_ask, .reply = on_reply, .append = on_append});
+    fence->barrier =
+        barrier_new(ELECTION_MS, 0,
+                    &(struct barrier_handler){
+                        .owner = fence, .ask = on_ask, .reply = on_reply, .append = on_append});
     return fence->barrier;
 }
 
