@@ -191,10 +191,16 @@ static void send_change(struct exchange *exchange, const struct change_request *
     web_thread_mail_domain(exchange->thread, &mail->mail);
 }
 
-/* Answered first: the main thread takes its time before it closes anything. */
+/* Answered first: the main thread takes its time before it closes anything. The answer's connection ends
+ * with the process, so that who asks knows when that is. */
 static void drain(struct exchange *exchange, uint32_t timeout_ms)
 {
     struct web_thread *thread = exchange->thread;
+    if (!web_thread_outlive(thread, exchange->conn)) {
+        api_retry_after(exchange, 503, "busy", "Too many wait for the end of this node already.",
+                        1000);
+        return;
+    }
     struct drain_mail *mail = mem_new(sizeof *mail);
     struct buf body;
     *mail = (struct drain_mail){.mail.kind = MAIL_DRAIN_ASKED, .timeout_ms = timeout_ms};

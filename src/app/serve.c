@@ -1,6 +1,7 @@
 /* Start: directory, secret, event store, domain thread's state, web threads (their sockets are bound),
  * store thread, then the node and all loops. Stop, when a signal asks for it, an administrator, or the
- * cluster that has removed this node (MAIL_DRAIN_ASKED), in the order that mail needs:
+ * cluster that has removed this node (MAIL_DRAIN_ASKED), in the order that mail needs; what asks again can
+ * only shorten the time that browsers have:
  *
  *     DRAIN -> domain    leadership away; /readyz says no
  *     DRAIN -> web       listener closed, then browsers with 1012
@@ -25,10 +26,11 @@
 #include "app/version.h"
 #include "app/web_thread.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { HAND_OVER_MS = 100, DRAIN_BY_SIGNAL_MS = 3000, STOP_MAX_S = 20, POLL_MS = 10 };
+enum { HAND_OVER_MS = 100, DRAIN_BY_SIGNAL_MS = 3000, POLL_MS = 10 };
 
 enum phase { RUNNING, HANDING_OVER, DRAINING, STOPPING };
 
@@ -48,8 +50,8 @@ struct server {
     uv_signal_t term, interrupt, hangup, usr1;
     uv_timer_t timer;
     enum phase phase;
-    uint64_t phase_since_ms;
-    uint32_t drain_max_ms;
+    uint64_t draining_at_ms; /* not before: leadership goes first */
+    uint64_t stop_at_ms;     /* whoever is there yet is left behind */
     bool was_signalled;
 };
 
@@ -65,7 +67,6 @@ static void mail_to(struct mailbox *box, int kind)
 static void enter(struct server *server, enum phase phase)
 {
     server->phase = phase;
-    server->phase_since_ms = uv_now(&server->loop);
     if (phase == HANDING_OVER) mail_to(domain_thread_mailbox(server->domain), MAIL_DRAIN);
     if (phase == DRAINING)
         for (uint32_t i = 0; i < server->web_count; i++)
@@ -76,21 +77,30 @@ static void enter(struct server *server, enum phase phase)
 static void on_poll(uv_timer_t *timer)
 {
     struct server *server = timer->data;
-    uint64_t so_far_ms = uv_now(&server->loop) - server->phase_since_ms;
-    if (server->phase == HANDING_OVER && so_far_ms >= HAND_OVER_MS) {
-        enter(server, DRAINING);
+    uint64_t now_ms = uv_now(&server->loop);
+    if (server->phase == HANDING_OVER) {
+        if (now_ms >= server->draining_at_ms) enter(server, DRAINING);
         return;
     }
     while (uv_sem_trywait(&server->drained) == 0)
         server->drained_count++;
-    if (server->phase == DRAINING &&
-        (server->drained_count >= server->web_count || so_far_ms >= server->drain_max_ms))
-        enter(server, STOPPING);
+    if (server->phase != DRAINING) return;
+    bool all_gone = server->drained_count >= server->web_count;
+    if (!all_gone && now_ms < server->stop_at_ms) return;
+    if (!all_gone) log_info("browsers are left behind", "note=\"they had their time\"");
+    enter(server, STOPPING);
 }
 
-static void begin_stop(struct server *server, uint32_t drain_max_ms)
+/* Browsers have so long from now on; one that stops already goes on stopping, never for longer. */
+static void stop_within(struct server *server, uint32_t browsers_ms)
 {
-    server->drain_max_ms = drain_max_ms;
+    uint64_t now_ms = uv_now(&server->loop), stop_at_ms = now_ms + browsers_ms;
+    if (server->phase != RUNNING) {
+        if (stop_at_ms < server->stop_at_ms) server->stop_at_ms = stop_at_ms;
+        return;
+    }
+    server->draining_at_ms = now_ms + HAND_OVER_MS;
+    server->stop_at_ms = stop_at_ms;
     enter(server, HANDING_OVER);
     uv_timer_start(&server->timer, on_poll, POLL_MS, POLL_MS);
 }
@@ -104,10 +114,7 @@ static void on_stop_signal(uv_signal_t *handle, int number)
     }
     server->was_signalled = true;
     log_info("stopping", "signal=%d", number);
-    if (server->phase == RUNNING)
-        begin_stop(server, DRAIN_BY_SIGNAL_MS);
-    else if (server->drain_max_ms > DRAIN_BY_SIGNAL_MS)
-        server->drain_max_ms = DRAIN_BY_SIGNAL_MS; /* it drains already: now it hurries */
+    stop_within(server, DRAIN_BY_SIGNAL_MS);
 }
 
 static void on_mail(void *owner, struct mail *mail)
@@ -115,11 +122,8 @@ static void on_mail(void *owner, struct mail *mail)
     struct server *server = owner;
     assert(mail->kind == MAIL_DRAIN_ASKED);
     const struct drain_mail *drain = (const struct drain_mail *)mail;
-    if (server->phase == RUNNING) {
-        log_info("stopping", "reason=\"%s\" timeout_ms=%u", drain->reason,
-                 (unsigned)drain->timeout_ms);
-        begin_stop(server, drain->timeout_ms);
-    }
+    log_info("stopping", "reason=\"%s\" timeout_ms=%u", drain->reason, (unsigned)drain->timeout_ms);
+    stop_within(server, drain->timeout_ms);
     mem_free(mail);
 }
 

@@ -34,6 +34,7 @@ struct web_thread {
     struct mailbox mailbox, *domain, *main;
     int number;
     bool is_draining, is_stopping, is_drained, is_closed;
+    unsigned drains_held;
     size_t commands_away; /* sent to the domain thread, not answered yet */
     struct answers answers;
     uv_sem_t *drained;
@@ -250,6 +251,13 @@ uint64_t web_thread_applied(const struct web_thread *thread)
 bool web_thread_is_draining(const struct web_thread *thread)
 {
     return thread->is_draining;
+}
+
+bool web_thread_outlive(struct web_thread *thread, struct conn *conn)
+{
+    if (thread->drains_held == DRAINS_HELD_MAX || !conn_outlive(conn)) return false;
+    thread->drains_held++;
+    return true;
 }
 
 void web_thread_mail_domain(struct web_thread *thread, struct mail *mail)

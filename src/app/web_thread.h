@@ -66,5 +66,8 @@ uint32_t web_thread_rate_address(struct web_thread *thread, struct slice address
 /* Is this Origin one of ours? Compared by scheme, host and port. */
 bool web_thread_origin_allowed(const struct web_thread *thread, struct slice origin);
 bool web_thread_is_draining(const struct web_thread *thread);
+/* Who asks on this connection learns by its end that the process has ended (conn_outlive), up to
+ * DRAINS_HELD_MAX times. */
+bool web_thread_outlive(struct web_thread *thread, struct conn *conn);
 
 struct chores *web_thread_chores(struct web_thread *thread);

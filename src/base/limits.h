@@ -100,6 +100,8 @@ enum {
     CHANGE_DEADLINE_MS = 30 * 1000,      /* one change of the members */
     DRAIN_DEFAULT_MS = 30 * 1000,        /* browsers that do not go are left behind after so long */
     DRAIN_MAX_MS = 5 * 60 * 1000,
+    DRAINS_HELD_MAX = 16, /* of a web thread: callers that wait for the process's end */
+    STOP_MAX_S = 20,      /* once browsers are gone or left behind: the process ends by then */
     BACKUP_ANSWER_BYTES = 2 * 1024 * 1024,  /* of events in one answer */
     PROPOSE_BYTES_MAX = 64 * 1024 * 1024,   /* of commands that a leader has queued or in flight */
     STORE_LAG_BYTES_MAX = 64 * 1024 * 1024, /* of events that wait for the event store's disk */

@@ -95,8 +95,15 @@ void client_answer_init(struct client_answer *answer)
     buf_init(&answer->body, CLIENT_BODY_MAX);
 }
 
+static void let_go(struct client_answer *answer)
+{
+    if (answer->is_held) close(answer->held_fd);
+    answer->is_held = false;
+}
+
 void client_answer_close(struct client_answer *answer)
 {
+    let_go(answer);
     buf_close(&answer->body);
 }
 
@@ -297,7 +304,12 @@ static int ask_node(const struct client_node *node, const struct client_request 
     }
     if (rv != 0) answer->was_sent = true;
     buf_close(&bytes);
-    close(socket_fd);
+    if (rv == 0 && request->hold && answer->status == 202) {
+        answer->is_held = true;
+        answer->held_fd = socket_fd;
+    } else {
+        close(socket_fd);
+    }
     return rv;
 }
 
@@ -306,6 +318,7 @@ int client_ask(struct client *client, const struct client_request *request,
 {
     int rv = ERR_IO;
     bool answered = false;
+    let_go(answer);
     answer->was_sent = false;
     for (size_t i = 0; i < client->nodes_count; i++) {
         size_t place = (client->preferred + i) % client->nodes_count;
@@ -324,4 +337,18 @@ int client_ask(struct client *client, const struct client_request *request,
         if (is_last || (answer->status != 502 && answer->status != 503)) return 0;
     }
     return answered ? 0 : rv;
+}
+
+int client_wait_end(struct client_answer *answer, unsigned ms)
+{
+    char block[1024];
+    uint64_t deadline_ms = clock_ms() + ms;
+    for (;;) {
+        ssize_t got = recv(answer->held_fd, block, sizeof block, 0);
+        if (got == 0) return 0;
+        if (got > 0 || errno == EINTR) continue;
+        if (errno != EAGAIN) return ERR_IO;
+        int rv = wait_for(answer->held_fd, POLLIN, deadline_ms);
+        if (rv != 0) return rv;
+    }
 }

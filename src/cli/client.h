@@ -5,6 +5,9 @@
  * next, and what the last one said is told. A request that must not be done twice says so (`once`): it
  * goes to the next node only when this one surely did not take it. Messages of ours may be sent twice,
  * for they have ids. Bodies may be any bytes; no answer leads anywhere else by itself. One thread.
+ *
+ * Whoever wants to know when a node has ended holds on to the connection (`hold`) and waits for its end:
+ * it stays with a 202, for client_wait_end, until the answer is used again or closed.
  */
 #pragma once
 #include "base/buf.h"
@@ -30,7 +33,7 @@ struct client_request {
     struct slice path;  /* with its query, encoded */
     struct slice body;  /* JSON; empty = none */
     const char *bearer; /* a token; NULL = none */
-    bool once;
+    bool once, hold;
     unsigned deadline_ms; /* of each node */
 };
 
@@ -39,6 +42,8 @@ struct client_answer {
     unsigned retry_after_s; /* 0 = not told */
     const char *node;       /* whose it is */
     bool was_sent;          /* some node may have taken a request that nobody answered */
+    bool is_held;
+    int held_fd;
     struct buf body;
 };
 
@@ -52,6 +57,10 @@ void client_answer_close(struct client_answer *answer);
  * the last one's reason. An answer may be used again. */
 int client_ask(struct client *client, const struct client_request *request,
                struct client_answer *answer, struct errmsg *errmsg);
+
+/* Until the node ends the connection that is held: 0; else ERR_TIMEOUT, or ERR_IO: it broke, which tells
+ * nothing of the node. */
+int client_wait_end(struct client_answer *answer, unsigned ms);
 
 /* ---- for tests; pure ---- */
 

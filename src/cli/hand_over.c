@@ -1,12 +1,11 @@
 /* Leadership to another node, and a node that stops in good order. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/admin.h"
 
-enum { LOOK_MS = 1000, POLL_MS = 100, STOP_MORE_MS = 15 * 1000 };
+enum { STOP_MORE_MS = 1000 * STOP_MAX_S + 5 * 1000 }; /* beyond what browsers have */
 
 /* ---- transfer ---- */
 
@@ -71,29 +70,18 @@ static const struct option_spec drain_options[] = {
                                           .help =
                                               "For browsers to leave, 1s to 5m. Default: 30s."}};
 
-/* Nobody listens there any more: its last act before it ends. */
-static int wait_for_end(struct admin *admin, uint64_t timeout_ms)
+/* The node keeps the connection of its answer until its process ends. */
+static int wait_for_end(struct admin *admin, struct client_answer *answer, uint64_t timeout_ms)
 {
-    uint64_t deadline_ms = clock_ms() + timeout_ms + STOP_MORE_MS;
-    struct client_request request = {
-        .method = "GET", .path = slice_of("/livez"), .deadline_ms = LOOK_MS};
-    struct client_answer answer;
-    struct errmsg errmsg;
-    client_answer_init(&answer);
-    int rv = 0;
-    while (clock_ms() < deadline_ms) {
-        rv = client_ask(&admin->client, &request, &answer, &errmsg);
-        if (rv != 0 && rv != ERR_TIMEOUT && !answer.was_sent) break;
-        rv = 0;
-        admin_rest(POLL_MS);
-    }
-    client_answer_close(&answer);
-    if (rv != 0) {
-        fprintf(admin->cli->out, "%s has stopped.\n", admin->client.nodes[0].url);
+    const char *url = admin->client.nodes[0].url;
+    int rv = client_wait_end(answer, (unsigned)timeout_ms + STOP_MORE_MS);
+    if (rv == 0) {
+        fprintf(admin->cli->out, "%s has stopped.\n", url);
         return CLI_DONE;
     }
-    fprintf(admin->cli->err, "livetea drain: %s drains, but answers still\n",
-            admin->client.nodes[0].url);
+    fprintf(admin->cli->err, "livetea drain: %s drains, %s\n", url,
+            rv == ERR_TIMEOUT ? "and has not ended in time"
+                              : "but the connection to it broke: it is not known when it ends");
     return CLI_UNKNOWN;
 }
 
@@ -107,11 +95,12 @@ static int drain(struct admin *admin, uint64_t timeout_ms)
                                      .path = slice_of("/api/cluster/drain"),
                                      .body = slice_make(body, (size_t)len),
                                      .deadline_ms = ADMIN_CHANGE_MS,
-                                     .once = true};
+                                     .once = true,
+                                     .hold = true};
     client_answer_init(&answer);
     int rv = admin_ask(admin, &request, &answer, &errmsg);
-    int code = rv == 0 && answer.status == 202 ? wait_for_end(admin, timeout_ms)
-                                               : admin_tell(admin, rv, &answer, &errmsg);
+    int code = rv == 0 && answer.is_held ? wait_for_end(admin, &answer, timeout_ms)
+                                         : admin_tell(admin, rv, &answer, &errmsg);
     client_answer_close(&answer);
     return code;
 }
@@ -144,12 +133,13 @@ static int run_drain(const struct cli *cli, int argc, char *const *argv)
 const struct cli_command drain_command = {
     .name = "drain",
     .arguments = "[--timeout TIME]",
-    .summary = "stops a node in good order, and waits until it has stopped",
+    .summary = "stops a node in good order, and waits until its process has ended",
     .help =
         "The node hands over leadership if it has it, takes no new browsers, sends those it has\n"
-        "to other nodes, and ends (exit 0: a supervisor does not start it again).\n"
-        "Exit: 0 it has stopped, 1 refused, 2 bad option, 4 it could not be reached, 5 not\n"
-        "known.",
+        "to other nodes, and ends (exit 0: a supervisor does not start it again). One that\n"
+        "drains already has the shorter of both times, counted from now.\n"
+        "Exit: 0 its process has ended, 1 refused, 2 bad option, 4 it could not be reached,\n"
+        "5 not known, or it has not ended within TIME and 25s more.",
     .options = drain_options,
     .options_count = sizeof drain_options / sizeof *drain_options,
     .run = run_drain};

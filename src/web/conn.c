@@ -1,6 +1,7 @@
 #include "web/conn.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "base/limits.h"
@@ -185,7 +186,7 @@ static void conn_all_sent(struct conn *conn)
         conn_end(conn, CONN_END_CLIENT);
     }
     if (conn->state != CONN_DRAINING) return;
-    if (conn->is_eof || conn->is_peer_done) {
+    if (conn->is_eof || conn->is_peer_done || conn->is_outlived) {
         conn_end(conn, CONN_END_CLIENT);
     } else if (conn->is_lingering && !conn->is_shut) {
         conn_shut(conn);
@@ -459,4 +460,16 @@ bool conn_is_websocket(const struct conn *conn)
 void conn_joined(struct conn *conn)
 {
     conn->is_joined = true;
+}
+
+bool conn_outlive(struct conn *conn)
+{
+    uv_os_fd_t fd = -1;
+
+    assert(conn->state == CONN_HTTP && conn->phase == PHASE_ANSWER);
+    if (uv_fileno((uv_handle_t *)&conn->tcp, &fd) != 0) return false;
+    if (fcntl(fd, F_DUPFD_CLOEXEC, 0) < 0) return false;
+    conn->is_outlived = true;
+    conn->keep = false;
+    return true;
 }

@@ -128,6 +128,12 @@ void conn_close(struct conn *conn, int code, enum conn_end end);
 /* The join came: the deadline for it is over. */
 void conn_joined(struct conn *conn);
 
+/* While a request waits for its answer: whoever asks is to learn when this process ends. The answer is the
+ * connection's last, and behind it our half of the stream stays open with a descriptor that nobody closes:
+ * only the end of the process does. For the server the connection ends as any other. False: there is no
+ * descriptor to be had. The caller counts them, for they are gone for good. */
+bool conn_outlive(struct conn *conn);
+
 /* ---- for http.c and assets.c ---- */
 
 /* Begins the answer to the request that the connection works on: an empty buffer for its head, and

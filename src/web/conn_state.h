@@ -62,6 +62,7 @@ struct conn {
     bool is_shut : 1;      /* we have ended ours */
     bool is_lingering : 1; /* draining: what comes in is thrown away */
     bool is_peer_done : 1; /* draining: their close frame came */
+    bool is_outlived : 1;  /* conn_outlive */
 };
 
 struct conn_server {

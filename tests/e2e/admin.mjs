@@ -2,6 +2,7 @@
 // the history is copied. Nobody loses a message, none is there twice, and pages move by themselves.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Cluster, differences, freePorts, run } from '../lib/cluster.mjs';
@@ -76,6 +77,23 @@ function readBackup(file) {
   return head;
 }
 
+/* A browser that a drain waits for: it has begun to send a form, and does not go on. */
+function linger(port) {
+  const socket = net.connect(port, '127.0.0.1');
+  socket.on('error', () => {}); // the node's end
+  socket.write('POST /session HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n');
+  return new Promise(resolve => socket.once('data', () => resolve(socket)));
+}
+
+/* Has the process files open? One that has ended has none, also before its parent has looked. */
+function hasFiles(pid) {
+  try {
+    return fs.readdirSync(`/proc/${pid}/fd`).length > 0;
+  } catch {
+    return false;
+  }
+}
+
 describe('three nodes', () => {
   let cluster;
   before(async () => { cluster = await Cluster.start({ nodes: 3 }); }, { timeout: deadline(60_000) });
@@ -128,6 +146,22 @@ describe('three nodes', () => {
       });
     });
   }
+
+  test('who drains a node is told of its end when its process has ended', { timeout: deadline(60_000) }, async () => {
+    const [node] = await cluster.followers();
+    const { pid } = node;
+    const browser = await linger(node.httpPort);
+    const ended = node.end(60_000);
+    const { code, out, err } = await cluster.cli(['drain', '-n', node.url, '--timeout', '2s']);
+    assert.equal(hasFiles(pid), false, 'it runs yet');
+    assert.equal(code, 0, err);
+    assert.equal(out, `${node.url} has stopped.\n`);
+    assert.equal(await ended, 0, node.logTail());
+    assert.match(node.log(), /browsers are left behind/);
+    browser.destroy();
+    node.start();
+    await cluster.ready(30_000);
+  });
 
   test('a drain is answered before it begins, and a signal hurries it', { timeout: deadline(60_000) }, async () => {
     const [node] = await cluster.followers();
@@ -267,6 +301,42 @@ describe('members', () => {
     await back.ready();
     assert.deepEqual(differences(await histories(cluster)), []);
   });
+});
+
+test('a second drain can only shorten the first', { timeout: deadline(60_000) }, async () => {
+  const [port] = await freePorts(1);
+  const cluster = await Cluster.start({ nodes: 1, options: ['--http-admin-listen', `127.0.0.1:${port}`] });
+  try {
+    const [node] = cluster.nodes;
+    const base = `http://127.0.0.1:${port}`;
+    for (const times of [[300_000, 1000], [1000, 300_000]]) {
+      const browser = await linger(node.httpPort);
+      const before_ = node.log().length;
+      const ended = node.end(60_000);
+      for (const timeout_ms of times) {
+        const answer = await node.admin('POST', 'drain', { timeout_ms }, { base });
+        assert.equal(answer.status, 202, answer.text);
+        assert.equal(answer.headers.connection, 'close');
+      }
+      assert.equal(await ended, 0, node.logTail());
+      assert.match(node.log().slice(before_), /browsers are left behind/, `${times}`);
+      browser.destroy();
+      node.start();
+      await node.ready();
+    }
+    // So many may wait for its end: a thread keeps a descriptor for each.
+    const browser = await linger(node.httpPort);
+    const ended = node.end(60_000);
+    for (let i = 0; i < 16; i++) assert.equal((await node.admin('POST', 'drain', { timeout_ms: 300_000 }, { base })).status, 202);
+    const one_more = await node.admin('POST', 'drain', { timeout_ms: 0 }, { base });
+    assert.equal(one_more.status, 503, one_more.text);
+    assert.equal(one_more.value.error, 'busy');
+    assert.equal(await node.stop(), 0);
+    assert.equal(await ended, 0);
+    browser.destroy();
+  } finally {
+    await cluster.down();
+  }
 });
 
 test('with an admin listener no thread of the public one knows these paths', { timeout: deadline(60_000) }, async () => {

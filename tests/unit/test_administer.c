@@ -273,12 +273,15 @@ static void what_cannot_be_asked_is_not_asked(void **state)
 
 /* ---- drain ---- */
 
-static void drain_waits_until_nobody_answers(void **state)
+/* What a node does that ends, and that it does not, is in the e2e tests. */
+static void drain_holds_on_to_its_answer(void **state)
 {
-    const char *drains = "HTTP/1.1 202 Accepted\r\n\r\n{\"draining\":true}";
+    const char *drains = "HTTP/1.1 202 Accepted\r\nContent-Length: 17\r\n\r\n{\"draining\":true}";
     (void)state;
-    expect(ANSWERS(drains, OK("ok\n"), OK("ok\n")), WORDS("drain", "--timeout", "2s"), 0, NULL,
-           NULL, "\r\n\r\n{\"timeout_ms\":2000}");
+    expect(ANSWERS(STRANGER, drains), WORDS("drain", "--timeout", "2s"), 0, NULL, NULL,
+           "\r\n\r\n{\"timeout_ms\":2000}");
+    expect(ANSWERS("HTTP/1.1 503 No\r\n\r\n{\"error\":\"busy\",\"message\":\"Too many.\"}"),
+           WORDS("drain"), 1, "", "Too many.", NULL);
     expect(ANSWERS(STRANGER, STRANGER), WORDS("drain"), 1, "", "does not believe", NULL);
     expect(ANSWERS(""), WORDS("drain"), 5, "", "not known", NULL);
 }
@@ -484,7 +487,7 @@ int main(void)
         cmocka_unit_test(add_waits_until_the_node_asks),
         cmocka_unit_test(a_new_member_is_promoted_when_it_has_caught_up),
         cmocka_unit_test(what_cannot_be_asked_is_not_asked),
-        cmocka_unit_test(drain_waits_until_nobody_answers),
+        cmocka_unit_test(drain_holds_on_to_its_answer),
         cmocka_unit_test(a_backup_is_what_the_node_said_and_an_end),
         cmocka_unit_test(a_backup_may_go_down_a_pipe),
         cmocka_unit_test(what_is_not_whole_is_no_backup),

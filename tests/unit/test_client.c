@@ -1,9 +1,12 @@
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -168,6 +171,24 @@ static void a_refusal_holds_when_the_next_node_is_away(void **state)
     assert_true(slice_is(buf_slice(&answer.body), "busy"));
     client_answer_close(&answer);
     fake_node_stop(&node);
+}
+
+static void whoever_holds_on_learns_of_the_end(void **state)
+{
+    struct client_answer answer;
+    int ends[2];
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    client_answer_init(&answer);
+    answer.is_held = true;
+    answer.held_fd = ends[0];
+    assert_int_equal(client_wait_end(&answer, 0), ERR_TIMEOUT);
+    assert_int_equal(write(ends[1], "more", 4), 4); /* no news of the end */
+    assert_int_equal(client_wait_end(&answer, 0), ERR_TIMEOUT);
+    close(ends[1]);
+    assert_int_equal(client_wait_end(&answer, 0), 0);
+    client_answer_close(&answer);
+    assert_int_equal(fcntl(ends[0], F_GETFD), -1); /* closed with the answer */
 }
 
 static void what_must_not_be_done_twice_goes_to_no_second_node(void **state)
@@ -395,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_node_that_is_away_is_passed_over),
         cmocka_unit_test(a_node_that_cannot_answer_now_is_passed_over_for_one_that_can),
         cmocka_unit_test(a_refusal_holds_when_the_next_node_is_away),
+        cmocka_unit_test(whoever_holds_on_learns_of_the_end),
         cmocka_unit_test(what_must_not_be_done_twice_goes_to_no_second_node),
         cmocka_unit_test(a_body_may_be_any_bytes),
         cmocka_unit_test(an_answer_that_points_elsewhere_is_not_followed),

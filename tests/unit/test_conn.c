@@ -1,6 +1,7 @@
 /* A server and its clients in one loop, over loopback: no waiting but for what must happen, and time
  * that is skipped where a deadline is meant. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -1203,6 +1204,52 @@ static void a_drain_sends_all_browsers_away(void **state)
     house_close(&house);
 }
 
+/* Whatever descriptor of this process has this client at its other end; -1: none. */
+static int other_end(const struct client *client)
+{
+    struct sockaddr_in mine, name;
+    socklen_t len = sizeof mine;
+    assert_int_equal(getsockname(client->fd, (struct sockaddr *)&mine, &len), 0);
+    for (int fd = 0; fd < 1024; fd++) {
+        len = sizeof name;
+        if (getpeername(fd, (struct sockaddr *)&name, &len) == 0 && name.sin_family == AF_INET &&
+            name.sin_port == mine.sin_port)
+            return fd;
+    }
+    return -1;
+}
+
+static void a_connection_outlives_its_server(void **state)
+{
+    struct house house;
+    struct client asks, idle;
+
+    (void)state;
+    house_open(&house, &no_limits);
+    client_open(&asks, &house);
+    client_send(&asks, &house, slice_of("GET /later HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, house.waiting != NULL);
+    assert_true(conn_outlive(house.waiting));
+    http_respond_text(house.waiting, 202, slice_of("wait"));
+    UNTIL(&house, counters(&house)->connections == 0); /* no drain waits for it */
+    assert_false(client_read(&asks));
+    assert_true(has(&asks.got, "Connection: close\r\n"));
+    assert_true(has(&asks.got, "wait\n"));
+    client_open(&idle, &house);
+    house_close(&house);
+    assert_true(client_read(&idle));
+    assert_false(client_read(&asks));
+
+    int fd = other_end(&asks);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    (void)close(fd); /* as the end of the process would */
+    assert_int_equal(other_end(&asks), -1);
+    assert_true(client_read(&asks));
+    client_close(&asks);
+    client_close(&idle);
+}
+
 static void a_stop_ends_everything_at_once(void **state)
 {
     struct house house;
@@ -1316,6 +1363,7 @@ int main(void)
         PROMISE("P8", who_reads_nothing_for_long_is_closed_too),
         cmocka_unit_test(a_join_has_a_deadline_and_silence_too),
         cmocka_unit_test(a_drain_sends_all_browsers_away),
+        cmocka_unit_test(a_connection_outlives_its_server),
         cmocka_unit_test(a_stop_ends_everything_at_once),
         cmocka_unit_test(an_address_that_is_taken_or_wrong_is_told),
         cmocka_unit_test(threads_share_a_port),
