@@ -4,12 +4,26 @@
 #pragma once
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <uv.h>
 
 #include "base/slice.h"
 #include "fuzz.h"
+
+/* The fuzzer's clock may interrupt it: the connection is made all the same. */
+static inline void call_connect(int fd, const struct sockaddr_in *to)
+{
+    struct pollfd made = {.fd = fd, .events = POLLOUT};
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (connect(fd, (const struct sockaddr *)to, sizeof *to) == 0) return;
+    FUZZ_HOLDS(errno == EINTR);
+    while (poll(&made, 1, -1) < 0)
+        FUZZ_HOLDS(errno == EINTR);
+    FUZZ_HOLDS(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0);
+}
 
 /* Each from another address of this machine: a port that was used is not free again for a minute, and there are
  * thousands of connections a second. */
@@ -25,7 +39,7 @@ static inline int call_port(int port)
     FUZZ_HOLDS(fd >= 0);
     FUZZ_HOLDS(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes) == 0);
     FUZZ_HOLDS(bind(fd, (const struct sockaddr *)&from, sizeof from) == 0);
-    FUZZ_HOLDS(connect(fd, (const struct sockaddr *)&to, sizeof to) == 0);
+    call_connect(fd, &to);
     return fd;
 }
 

@@ -2,7 +2,7 @@
  * a WebSocket, frames. Byte 0 is the size of the pieces in which it comes, byte 1 is that so many pieces come
  * before the server has a turn.
  *
- *   /later     is answered one turn later         /body   with what was sent
+ *   /later     is answered one turn later         /body   with what was sent, an = before it
  *   /large     with more than a socket takes      /origin  an upgrade that is refused
  *   a message  "join" is one; "bye" is answered with a close frame, anything else with itself
  *
@@ -38,11 +38,20 @@ static struct {
         refused;             /* requests that were seen, 101s, upgrades that were not taken */
     unsigned handed, closed; /* connections that on_closed is owed for, and was called for */
     struct shared *large;
-    struct buf out;
+    struct buf out, body;
     bool is_open;
 } house;
 
 /* ---- the server's owner ---- */
+
+/* No body begins like an answer. */
+static void respond_body(struct conn *conn, struct slice body)
+{
+    buf_reset(&house.body);
+    if (body.len > 0) buf_add_char(&house.body, '=');
+    buf_add(&house.body, body);
+    http_respond(conn, &(struct http_response){.status = 200, .body = buf_slice(&house.body)});
+}
 
 static void on_request(void *owner, struct conn *conn, const struct http_request *request)
 {
@@ -60,7 +69,7 @@ static void on_request(void *owner, struct conn *conn, const struct http_request
     else if (request->method == HTTP_METHOD_OTHER)
         http_respond_method(conn, "GET, HEAD, POST, DELETE");
     else
-        http_respond(conn, &(struct http_response){.status = 200, .body = request->body});
+        respond_body(conn, request->body);
 }
 
 static int on_upgrade(void *owner, struct conn *conn, const struct http_request *request)
@@ -114,6 +123,7 @@ static void open_house(void)
                                       .every = slice_of("X-Node: n1\r\n")});
     house.large = shared_new(LARGE);
     memset(house.large->bytes, 'x', LARGE);
+    buf_init(&house.body, HTTP_BODY_MAX + 1);
     buf_init(&house.out, OUT_MAX);
     house.is_open = true;
 }

@@ -46,8 +46,9 @@ static struct {
 
 static void must_lack(struct slice text, const char *mark, bool is_quote)
 {
+    if (text.len == 0) return;
     const char *end = text.at + text.len;
-    for (const char *at = text.at; text.len > 0; at++) {
+    for (const char *at = text.at;; at++) {
         at = memmem(at, (size_t)(end - at), mark, strlen(mark));
         if (at == NULL) return;
         if (is_quote && at > text.at && at[-1] == '=') continue; /* a value that begins so */
