@@ -686,9 +686,41 @@ static void watch(struct guard *guard)
     }
 }
 
-/* After each step of raft that may have changed its state. */
-static void settle(struct guard *guard)
+static int do_set_term(struct raft_io *io, raft_term term)
 {
+    struct guard *guard = guard_of(io);
+    int rv = guard->real.set_term(io, term);
+    if (rv != 0) fatal(guard, "the term could not be stored", rv);
+    return rv;
+}
+
+static int do_set_vote(struct raft_io *io, raft_id id)
+{
+    struct guard *guard = guard_of(io);
+    int rv = guard->real.set_vote(io, id);
+    if (rv != 0) fatal(guard, "the vote could not be stored", rv);
+    return rv;
+}
+
+/* One who leads without an election leads in a term in which another, or it itself in the life before, may
+ * have sent entries that it does not have. So it begins a term, as one that was elected does. */
+static void lead_in_own_term(struct guard *guard)
+{
+    struct raft *raft = guard->raft;
+    raft->current_term++;
+    raft->voted_for = raft->id;
+    do_set_term(raft->io, raft->current_term);
+    do_set_vote(raft->io, raft->id);
+}
+
+/* After each step of raft that may have changed its state. */
+static void settle(struct guard *guard, unsigned short state_before)
+{
+    const struct raft *raft = guard->raft;
+    bool is_elected = state_before == RAFT_CANDIDATE;
+    if (raft->state == RAFT_LEADER && state_before != RAFT_LEADER && !is_elected) {
+        lead_in_own_term(guard);
+    }
     after_step(guard);
     begin_term(guard);
 }
@@ -697,15 +729,17 @@ static void on_recv(struct raft_io *io, struct raft_message *message)
 {
     struct guard *guard = guard_of(io);
     if (!lets_in(guard, message)) return;
+    unsigned short state = guard->raft->state;
     guard->recv(io, message);
-    settle(guard);
+    settle(guard, state);
 }
 
 static void on_tick(struct raft_io *io)
 {
     struct guard *guard = guard_of(io);
+    unsigned short state = guard->raft->state;
     guard->tick(io);
-    settle(guard);
+    settle(guard, state);
     if (guard->raft->legacy.closing) return;
     send_heartbeats(guard, was_passed_over);
     release_held(guard);
@@ -718,8 +752,10 @@ static int do_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, ra
     guard->tick = tick;
     guard->recv = recv;
     guard->heard = guard->real.time(io);
+    bool leads = guard->raft->state == RAFT_LEADER; /* already: the only voter */
+    if (leads) lead_in_own_term(guard);
     int rv = guard->real.start(io, msecs, on_tick, on_recv);
-    after_step(guard); /* a single voter leads already */
+    after_step(guard);
     return rv;
 }
 
@@ -774,22 +810,6 @@ static int do_truncate(struct raft_io *io, raft_index index)
     guard->append_at = index;
     int rv = guard->real.truncate(io, index);
     if (rv != 0) fatal(guard, "the log could not be cut", rv);
-    return rv;
-}
-
-static int do_set_term(struct raft_io *io, raft_term term)
-{
-    struct guard *guard = guard_of(io);
-    int rv = guard->real.set_term(io, term);
-    if (rv != 0) fatal(guard, "the term could not be stored", rv);
-    return rv;
-}
-
-static int do_set_vote(struct raft_io *io, raft_id id)
-{
-    struct guard *guard = guard_of(io);
-    int rv = guard->real.set_vote(io, id);
-    if (rv != 0) fatal(guard, "the vote could not be stored", rv);
     return rv;
 }
 

@@ -31,6 +31,11 @@
  *   was read for a follower goes with the later index
  *   and the earlier term: the follower takes what is
  *   committed for a contradiction, for ever
+ *   who is the only voter makes itself leader without     begins a term of its own
+ *   an election, in the term that is there: what it
+ *   lost when it ended, or another leader sent, may be
+ *   at a stand-by, and what it puts in its place looks
+ *   the same
  *   a failed append, snapshot, truncation, term or vote   ends the process
  *   is forgotten; a failed write is retried by a wrong
  *   timer: NULL pointer

@@ -197,6 +197,7 @@ static uint64_t send_try(struct crowd *crowd, int client, uint64_t id, unsigned 
 static unsigned another_node(struct crowd *crowd, unsigned node)
 {
     struct world *world = crowd->world;
+    if (world->count == 1) return node;
     for (;;) {
         node = (node + 1 + (unsigned)sim_draw(&world->sim, world->count - 1)) % world->count;
         if (world->nodes[node].is_member) return node;

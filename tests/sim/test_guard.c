@@ -984,6 +984,87 @@ static void a_new_leader_begins_its_term_with_an_entry(void **state)
     rig_close(&rig);
 }
 
+/* ---- a leader that nobody elects ---- */
+
+static raft_term term_set;
+static raft_id vote_set;
+static int (*set_term_below)(struct raft_io *, raft_term);
+static int (*set_vote_below)(struct raft_io *, raft_id);
+
+static int note_term(struct raft_io *io, raft_term term)
+{
+    term_set = term;
+    vote_set = 0;
+    return set_term_below(io, term);
+}
+
+static int note_vote(struct raft_io *io, raft_id id)
+{
+    vote_set = id;
+    return set_vote_below(io, id);
+}
+
+static void note_terms(struct raft_io *io)
+{
+    set_term_below = io->set_term;
+    set_vote_below = io->set_vote;
+    io->set_term = note_term;
+    io->set_vote = note_vote;
+    term_set = 0;
+    vote_set = 0;
+}
+
+/* It may have ended before its disk had what it had sent. */
+static void an_only_voter_starts_with_a_term_of_its_own(void **state)
+{
+    (void)state;
+    for (unsigned guarded = 0; guarded < 2; guarded++) {
+        struct rig rig;
+        rig_init(&rig, &(struct rig_options){
+                           .count = 1, .is_stopped = true, .is_unguarded = guarded == 0});
+        struct raft *raft = rig_raft(&rig, 0);
+        note_terms(guarded == 0 ? raft->io : &rig.nodes[0].guard.real);
+        rig_start(&rig);
+        assert_int_equal(raft->state, RAFT_LEADER);
+        assert_int_equal(raft->current_term, 1 + guarded); /* 1 is what the disk has */
+        assert_int_equal(term_set, 2 * guarded);
+        assert_int_equal(vote_set, guarded == 0 ? 0 : raft->id);
+        assert_int_equal(rig_propose(&rig, 0, 1), 0);
+        assert_int_equal(guard_term_at(raft, raft_last_index(raft)), 1 + guarded);
+        rig_run(&rig, 500);
+        assert_int_equal(rig.nodes[0].values_count, 1);
+        rig_close(&rig);
+    }
+}
+
+/* Of two voters the leader takes itself out, and nothing comes from it any more: the other one is the only voter
+ * now, and may lack what the leader had sent to others in its term. */
+static void who_becomes_the_only_voter_leads_in_a_term_of_its_own(void **state)
+{
+    (void)state;
+    for (unsigned guarded = 0; guarded < 2; guarded++) {
+        struct rig rig;
+        rig_init(&rig, &(struct rig_options){.count = 2, .is_unguarded = guarded == 0});
+        assert_true(elect(&rig, 0));
+        rig_run(&rig, 500);
+        struct raft *first = rig_raft(&rig, 0), *second = rig_raft(&rig, 1);
+        note_terms(guarded == 0 ? second->io : &rig.nodes[1].guard.real);
+        assert_int_equal(raft_remove(first, &change, first->id, on_change_done), 0);
+        while (second->last_stored < raft_last_index(first))
+            raft_fixture_step(&rig.fixture);
+        rig_cut(&rig, 0);
+        while (second->state != RAFT_LEADER)
+            raft_fixture_step(&rig.fixture);
+        assert_int_equal(second->current_term, first->current_term + guarded);
+        assert_int_equal(term_set, guarded == 0 ? 0 : second->current_term);
+        assert_int_equal(vote_set, guarded == 0 ? 0 : second->id);
+        rig_run(&rig, 500);
+        assert_int_equal(second->state, RAFT_LEADER);
+        assert_int_equal(second->last_applied, raft_last_index(second));
+        rig_close(&rig);
+    }
+}
+
 /* ---- nobody waits for a heartbeat ---- */
 
 static bool all_applied(struct raft_fixture *fixture, void *owner)
@@ -1190,6 +1271,8 @@ int main(void)
         PROMISE("P1", what_an_earlier_term_sent_late_is_not_answered),
         PROMISE("P3 P6", a_new_leader_is_ready_when_the_old_terms_are_applied),
         cmocka_unit_test(a_new_leader_begins_its_term_with_an_entry),
+        PROMISE("P1 P2", an_only_voter_starts_with_a_term_of_its_own),
+        PROMISE("P1 P2", who_becomes_the_only_voter_leads_in_a_term_of_its_own),
         cmocka_unit_test(a_lone_value_waits_for_no_heartbeat),
         PROMISE("P1 P7", an_entry_of_an_old_term_is_not_committed_by_counting),
         PROMISE("P1 P5", a_leader_that_comes_back_acknowledges_only_what_it_got),

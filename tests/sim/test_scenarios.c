@@ -652,6 +652,54 @@ static void an_installation_that_takes_long_ends_nobody(void **state)
     assert_good(&scene);
 }
 
+/* ---- a leader that nobody elects ---- */
+
+/* a is the only voter, b has the log and no vote. a gives b an entry and ends while its own disk is at it; back
+ * again it leads without an election, and what it puts in that place must not look like what b has there.
+ * Returns whether b had what a lost. */
+static bool only_voter(unsigned wait_ms)
+{
+    struct scene scene;
+    begin(&scene, NO_MISTAKE, 1, WINDOW_EVENTS, MANY);
+    struct world *world = scene.world;
+    unsigned a = scene.a, b = world_grow(world);
+    assert_true(world_add(world, b));
+    world_run(world, 500);
+    assert_true(world_stand_by(world, b));
+    world_run(world, 1000);
+    write_some(&scene, a, 1, 3);
+    world->nodes[a].disk.disk.latency_ms = 20 * 1000;
+    raft_index before = last_of(&scene, a);
+    crowd_send(scene.crowd, 2, 1, a);
+    for (unsigned i = 0; i < PATIENCE_MS && last_of(&scene, b) == before; i++)
+        world_run(world, 1);
+    assert_int_equal(last_of(&scene, b), before + 1);
+    world_run(world, 30 + wait_ms);
+    world_kill(world, a);
+    world->nodes[a].disk.disk.latency_ms = 1;
+    bool is_lost = world->nodes[a].disk.disk.count == before;
+    world_start(world, a);
+    crowd_send(scene.crowd, 3, 1, a);
+    world_run(world, 3000);
+    for (unsigned i = 0; i < 40 && !world->nodes[b].is_member; i++) {
+        (void)world_promote(world, b);
+        world_run(world, 500);
+    }
+    assert_true(world->nodes[b].is_member);
+    assert_good(&scene);
+    return is_lost;
+}
+
+static void what_an_only_voter_lost_is_lost_at_its_stand_by_too(void **state)
+{
+    enum { ROUNDS = 24 };
+    unsigned lost = 0;
+    (void)state;
+    for (unsigned round = 0; round < ROUNDS; round++)
+        lost += only_voter(50 * round);
+    assert_true(lost > 1 && lost < ROUNDS); /* else it has shown only half of it */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -661,6 +709,7 @@ int main(void)
         PROMISE("P1", a_snapshot_comes_while_the_tail_is_cut),
         PROMISE("P2", a_snapshot_is_replaced_while_it_is_sent),
         cmocka_unit_test(a_snapshot_has_the_members_of_its_index),
+        PROMISE("P1 P2 P7", what_an_only_voter_lost_is_lost_at_its_stand_by_too),
         PROMISE("P3", a_command_is_executed_once_across_a_failover),
         PROMISE("P3", one_id_that_reaches_two_leaders_is_executed_once),
         PROMISE("P4", messages_of_one_sender_stay_in_order_across_a_failover),

@@ -822,15 +822,18 @@ static void a_history_that_is_older_than_its_log_goes_on(void **state)
     write_many(0, 1, "now");
     assert_int_equal(wanted, 21);
     node_status(trio.nodes[0].node, &status);
-    assert_int_equal(status.last_index, 3); /* the members, the manifest, this one */
+    /* The members, the manifest, this one; and a barrier, if the term began before the manifest came. */
+    uint64_t last = status.last_index;
+    assert_true(last == 3 || last == 4);
     trio_stop(&trio, 0);
     trio_verify(&trio, 0, 21);
     trio_start(&trio, 0);
     wait_for(has_leader);
+    assert_false(node_begins_log(trio.nodes[0].node)); /* no second manifest */
     write_many(0, 1, "and again");
     assert_int_equal(wanted, 22);
     node_status(trio.nodes[0].node, &status);
-    assert_int_equal(status.last_index, 4); /* no second manifest */
+    assert_true(status.last_index > last && status.last_index <= last + 2);
 }
 
 int main(int words_count, char **words)

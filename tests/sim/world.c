@@ -215,11 +215,22 @@ bool world_add(struct world *world, unsigned i)
            raft_add(raft, change_of(world, i, false), i + 1, node->address, on_change_done) == 0;
 }
 
-bool world_promote(struct world *world, unsigned i)
+static bool assign(struct world *world, unsigned i, int role)
 {
     struct raft *raft = changing(world);
+    bool is_member = role == RAFT_VOTER;
     return raft != NULL &&
-           raft_assign(raft, change_of(world, i, true), i + 1, RAFT_VOTER, on_change_done) == 0;
+           raft_assign(raft, change_of(world, i, is_member), i + 1, role, on_change_done) == 0;
+}
+
+bool world_stand_by(struct world *world, unsigned i)
+{
+    return assign(world, i, RAFT_STANDBY);
+}
+
+bool world_promote(struct world *world, unsigned i)
+{
+    return assign(world, i, RAFT_VOTER);
 }
 
 bool world_remove(struct world *world, unsigned i)

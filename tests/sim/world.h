@@ -177,6 +177,7 @@ void world_cut(struct world *world, unsigned from, unsigned to, bool is_cut);
 unsigned world_grow(struct world *world);
 /* What the leader is asked for; false: not now. */
 bool world_add(struct world *world, unsigned i);
+bool world_stand_by(struct world *world, unsigned i); /* gets the log, and has no vote */
 bool world_promote(struct world *world, unsigned i);
 bool world_remove(struct world *world, unsigned i);
 bool world_transfer(struct world *world, unsigned i);
