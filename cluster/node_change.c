@@ -184,13 +184,17 @@ static void on_raft_change(struct raft_change *change, int status)
     }
 }
 
-/* What raft said when it took nothing. */
+/* What raft said when it took nothing. A member that was added on somebody's wish is in the list: that it has to
+ * become a stand-by is no wish of theirs, and is done later, by the next leader perhaps. */
 static void refused_by_raft(struct node *node, struct wish *wish, int rv)
 {
     const char *name = wish->request.name;
     log_warn("raft refuses a change", "change=%s member=%s reason=\"%s\"",
              words_of(wish->request.kind), name, raft_strerror(rv));
-    if (rv == RAFT_NOTLEADER) {
+    bool is_asked = wish->caller != NULL || wish->origin != 0;
+    if (wish->step == WISH_STANDBY && is_asked) {
+        done(node, wish);
+    } else if (rv == RAFT_NOTLEADER) {
         refuse(node, wish, "no_leader", "The leader has changed meanwhile: try again");
     } else if (rv == RAFT_CANTCHANGE) {
         refuse(node, wish, "change_running", "Another change is on its way: try again");
@@ -579,7 +583,7 @@ static void finish_additions(struct node *node)
     struct changes *changes = node->changes;
     const struct raft_configuration *list = &node->raft.configuration;
     bool is_free = changes->running == NULL && guard_ready(&node->guard) &&
-                   node->raft.configuration_uncommitted_index == 0;
+                   !node->is_transferring && node->raft.configuration_uncommitted_index == 0;
     for (unsigned i = 0; is_free && i < list->n; i++) {
         if (list->servers[i].role != RAFT_SPARE) continue;
         struct wish *wish = mem_new(sizeof *wish);

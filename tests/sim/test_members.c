@@ -680,6 +680,55 @@ static void an_add_that_is_not_committed_is_not_done(void **state)
     assert_int_equal(status_of(leader()).members_count, 4);
 }
 
+static struct change in_log;
+
+static bool it_is_in_the_log_or_over(void)
+{
+    return in_log.is_answered ||
+           trio.nodes[leader()].node->raft.configuration_uncommitted_index != 0;
+}
+
+/* On a loaded machine the leader may be lost before. */
+static size_t add_into_the_log(size_t place)
+{
+    uint64_t end_ms = clock_ms() + PATIENCE_MS;
+    for (;;) {
+        size_t led = leader();
+        ask(led, &in_log, CHANGE_ADD, trio.nodes[place].name, trio.nodes[place].address);
+        wait_for(it_is_in_the_log_or_over);
+        if (!in_log.is_answered) return led;
+        assert_true(clock_ms() < end_ms);
+    }
+}
+
+static bool all_vote_or_stand_by(void)
+{
+    const struct raft_configuration *list =
+        &trio.nodes[leader()].node->raft.configuration_committed;
+    for (unsigned i = 0; i < list->n; i++) {
+        if (list->servers[i].role == RAFT_SPARE) return false;
+    }
+    return list->n == 4;
+}
+
+/* The transfer is to a node that is away, so it lasts. */
+static void an_add_that_is_in_the_list_is_not_told_as_refused(void **state)
+{
+    (void)state;
+    begin(3);
+    size_t dead = a_follower();
+    raft_id heir = status_of(dead).raft_id;
+    trio_stop(&trio, dead);
+    wait_for(one_is_away);
+    size_t fresh = trio_more(&trio, "tea-4");
+    trio_start(&trio, fresh);
+    size_t led = add_into_the_log(fresh);
+    assert_int_equal(node_begin_transfer(trio.nodes[led].node, heir), 0);
+    await(&in_log);
+    if (in_log.answer.result == CHANGE_REFUSED) fail_msg("%s", in_log.answer.sentence);
+    wait_for(all_vote_or_stand_by);
+}
+
 static void an_add_waits_for_its_node(void **state)
 {
     (void)state;
@@ -932,6 +981,7 @@ int main(void)
         TEST(the_log_pauses_while_a_change_is_on_its_way),
         TEST(what_a_leader_leaves_half_done_is_ended),
         TEST(an_add_that_is_not_committed_is_not_done),
+        PROMISE_WITH("P6", an_add_that_is_in_the_list_is_not_told_as_refused, NULL, teardown),
         TEST(an_add_waits_for_its_node),
         PROMISE_WITH("P6", an_answer_to_the_run_before_is_for_nobody, NULL, teardown),
         TEST(a_stand_by_applies_and_has_no_vote),
