@@ -237,7 +237,8 @@ static const struct option_spec tail_options[] = {
 
 struct reading {
     const char *nodes, *room;
-    uint64_t lines, after; /* number of the last message that was printed */
+    uint64_t lines, before; /* of the newest: how many more, and below which number (0: no limit) */
+    uint64_t after;         /* number of the last message that was printed */
     bool follow, all, is_json, is_quiet;
 };
 
@@ -321,26 +322,25 @@ static void add_text(struct buf *out, const struct json *message)
     buf_add_char(out, '\n');
 }
 
-/* Returns how many there were, or -1 for what is no answer of a node. */
-static int print_messages(const struct cli *cli, struct reading *reading, struct slice body)
+static uint64_t number_of(const struct json *message, const char *key)
 {
-    struct json *tree = NULL;
+    int64_t number = 0;
+    return json_to_i64(json_get(message, key), &number) && number > 0 ? (uint64_t)number : 0;
+}
+
+static void print_messages(const struct cli *cli, struct reading *reading,
+                           const struct json *messages)
+{
     struct buf out;
-    if (json_parse(&tree, body, NULL) != 0) return -1;
-    const struct json *messages = json_get(tree, "messages");
-    int count = json_type(messages) == JSON_T_ARRAY ? (int)json_count(messages) : -1;
     buf_init(&out, 2 * (size_t)CLIENT_BODY_MAX);
-    for (int i = 0; i < count; i++) {
-        int64_t number = 0;
-        const struct json *message = json_at(messages, (size_t)i);
-        if (json_to_i64(json_get(message, "number"), &number) && (uint64_t)number > reading->after)
-            reading->after = (uint64_t)number;
+    for (size_t i = 0; i < json_count(messages); i++) {
+        const struct json *message = json_at(messages, i);
+        uint64_t number = number_of(message, "number");
+        if (number > reading->after) reading->after = number;
         if (!reading->is_quiet) (reading->is_json ? add_json : add_text)(&out, message);
     }
     if (out.len > 0) fwrite(out.at, 1, out.len, cli->out);
     buf_close(&out);
-    json_free(tree);
-    return count;
 }
 
 enum part { PART_NEWEST, PART_AFTER, PART_WAIT };
@@ -353,6 +353,8 @@ static int ask_messages(struct client *client, const struct reading *reading, en
     add_path(&path, reading->room);
     if (part == PART_NEWEST) {
         buf_printf(&path, "?limit=%llu", (unsigned long long)reading->lines);
+        if (reading->before > 0)
+            buf_printf(&path, "&before=%llu", (unsigned long long)reading->before);
     } else {
         buf_printf(&path, "?limit=%d&after=%llu", (int)API_MESSAGES_MAX,
                    (unsigned long long)reading->after);
@@ -366,6 +368,45 @@ static int ask_messages(struct client *client, const struct reading *reading, en
         answer, errmsg);
     buf_close(&path);
     return rv;
+}
+
+static int show_part(const struct cli *cli, struct client *client, struct reading *reading,
+                     enum part part);
+
+/* An answer has an end in bytes too, and of long messages fewer come than were asked for. A room's
+ * messages are counted from 1, so the last of them tells whether there are more below. */
+static int show_older(const struct cli *cli, struct client *client, struct reading *reading,
+                      const struct json *messages)
+{
+    size_t count = json_count(messages);
+    if (count == 0) return 0;
+    uint64_t seq = number_of(json_at(messages, count - 1), "seq");
+    uint64_t before = number_of(json_at(messages, 0), "number");
+    if (count >= reading->lines || count >= seq || before <= 1) return 0;
+    if (reading->before != 0 && before >= reading->before) return 0; /* that is no node */
+    reading->lines -= count;
+    reading->before = before;
+    return show_part(cli, client, reading, PART_NEWEST);
+}
+
+/* Returns how many there were, or minus an exit code. */
+static int show_answer(const struct cli *cli, struct client *client, struct reading *reading,
+                       enum part part, const struct client_answer *answer)
+{
+    struct json *tree = NULL;
+    const struct json *messages = NULL;
+    if (json_parse(&tree, buf_slice(&answer->body), NULL) == 0)
+        messages = json_get(tree, "messages");
+    if (json_type(messages) != JSON_T_ARRAY) {
+        json_free(tree);
+        fprintf(cli->err, "livetea tail: %s does not answer as Live Tea\n", answer->node);
+        return -CLI_UNREACHABLE;
+    }
+    int count = (int)json_count(messages);
+    int older = part == PART_NEWEST ? show_older(cli, client, reading, messages) : 0;
+    if (older >= 0) print_messages(cli, reading, messages);
+    json_free(tree);
+    return older < 0 ? older : count;
 }
 
 /* One question and what it brought: how many, or minus an exit code. */
@@ -382,11 +423,7 @@ static int show_part(const struct cli *cli, struct client *client, struct readin
         cli_tell_answer(cli, "tail", &answer);
         count = answer.status < 500 ? -CLI_REFUSED : -CLI_UNREACHABLE;
     } else {
-        count = print_messages(cli, reading, buf_slice(&answer.body));
-        if (count < 0) {
-            fprintf(cli->err, "livetea tail: %s does not answer as Live Tea\n", answer.node);
-            count = -CLI_UNREACHABLE;
-        }
+        count = show_answer(cli, client, reading, part, &answer);
     }
     client_answer_close(&answer);
     return count;
@@ -416,12 +453,14 @@ static int run_tail(const struct cli *cli, int argc, char *const *argv)
     if (code != 0) return code;
 
     int count;
+    uint64_t after;
     enum part part = reading.all ? PART_AFTER : PART_NEWEST;
     reading.is_quiet = !reading.all && reading.lines == 0;
     if (reading.is_quiet) reading.lines = 1; /* to know where the room stands */
-    do {
+    do { /* how many an answer brings says nothing: it has an end in bytes too */
+        after = reading.after;
         count = show_part(cli, &client, &reading, part);
-    } while (reading.all && count == API_MESSAGES_MAX);
+    } while (reading.all && count > 0 && reading.after > after);
     reading.is_quiet = false;
     if (count < 0) return cli_finish(cli, -count);
     if (reading.follow) return follow(cli, &client, &reading);

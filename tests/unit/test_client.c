@@ -405,6 +405,50 @@ static void tail_shows_each_message_with_its_time_and_sender(void **state)
            WORDS("tail", "!!"), 1, "", "There can be no room of that name.");
 }
 
+#define MESSAGE(number, seq, text)                                                             \
+    "{\"number\":" number ",\"seq\":" seq ",\"sender\":\"Kari\",\"text\":\"" text "\",\"at\":" \
+    "\"2026\"}"
+#define MESSAGES(list) OK("application/json", "{\"messages\":[" list "]}")
+
+static void expect_all(const char *const *answers, const char *const *words, int code,
+                       const char *out, const char *heard)
+{
+    struct fake_node node;
+    struct run it;
+    fake_node_say(&node, answers);
+    run(&it, node.port, words);
+    fake_node_stop(&node); /* all was asked for */
+    assert_int_equal(it.code, code);
+    assert_string_equal(it.out, out);
+    if (strstr(node.heard, heard) == NULL) fail_msg("'%s' is not in: %s", heard, node.heard);
+    run_close(&it);
+}
+
+/* A node ends an answer that is long, however few messages that are. */
+static void tail_goes_on_behind_an_answer_that_is_short(void **state)
+{
+    const char *three = MESSAGES(MESSAGE("3", "1", "a") "," MESSAGE("5", "2", "b"));
+    const char *last = MESSAGES(MESSAGE("9", "3", "c"));
+    (void)state;
+    expect_all((const char *const[]){three, last, MESSAGES(""), NULL},
+               WORDS("tail", "lobby", "--all"), 0, "2026 Kari: a\n2026 Kari: b\n2026 Kari: c\n",
+               "after=9");
+    expect_all((const char *const[]){last, three, NULL}, WORDS("tail", "lobby", "--lines", "4"), 0,
+               "2026 Kari: a\n2026 Kari: b\n2026 Kari: c\n", "?limit=3&before=9");
+    /* As many as were asked for, and all that there are: no second question. */
+    expect_all((const char *const[]){last, NULL}, WORDS("tail", "lobby", "--lines", "1"), 0,
+               "2026 Kari: c\n", "?limit=1 ");
+    expect_all((const char *const[]){three, NULL}, WORDS("tail", "lobby"), 0,
+               "2026 Kari: a\n2026 Kari: b\n", "?limit=50 ");
+    /* What failed in between is told, and nothing is printed that has a hole before it. */
+    expect_all(
+        (const char *const[]){last, "HTTP/1.1 500 No\r\n\r\n{\"message\":\"Broken.\"}", NULL},
+        WORDS("tail", "lobby"), 4, "", "before=9");
+    /* One that does not get on is not asked for ever. */
+    expect_all((const char *const[]){last, last, NULL}, WORDS("tail", "lobby", "--all"), 0,
+               "2026 Kari: c\n2026 Kari: c\n", "after=9");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +468,7 @@ int main(void)
         cmocka_unit_test(status_is_a_table_with_a_row_for_a_node_that_is_away),
         cmocka_unit_test(status_to_a_file_is_json),
         cmocka_unit_test(tail_shows_each_message_with_its_time_and_sender),
+        cmocka_unit_test(tail_goes_on_behind_an_answer_that_is_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
