@@ -12,7 +12,7 @@ import { Cluster, top } from '../lib/cluster.mjs';
 import { postJson, request } from '../lib/http.mjs';
 import { Page, topic, visit } from '../lib/phoenix.mjs';
 import { RawSocket, TEXT, frame } from '../lib/raw_socket.mjs';
-import { deadline, pause, slow, until, within } from '../lib/wait.mjs';
+import { deadline, pause, slow, until } from '../lib/wait.mjs';
 
 const bad = Number(process.env.LIVETEA_BAD_CLIENTS ?? 1000);
 const messages = Number(process.env.LIVETEA_BAD_MESSAGES ?? (slow ? 100 : 400));
@@ -40,7 +40,7 @@ async function acknowledgements(view) {
   const times = [];
   for (let i = 0; i < messages; i++) {
     const start = performance.now();
-    const after = await view.send(`message ${i}`);
+    const after = await view.say(`message ${i}`);
     times.push(performance.now() - start);
     assert.equal(after.hint, '');
     await pause(10);
@@ -100,7 +100,7 @@ test(`${bad} bad clients cost less than 256 MiB and three times the time`, { tim
     crowd.kill('SIGKILL');
     await view.close();
   }
-  await within('a message', postJson(`${node.url}/api/rooms/good/messages`, { sender: 'after', text: 'all is well', id: 'after' }).then(answer => assert.equal(answer.status, 201)));
+  await node.post('good', 'all is well', { sender: 'after' });
 });
 
 test('S-22 pages that never read while ten thousand messages pass give their memory back', { timeout: deadline(240_000) }, async context => {
@@ -151,8 +151,7 @@ async function fill(tea, room, from, count) {
   const text = 'tea '.repeat(500);
   await Promise.all(Array.from({ length: 20 }, async (_, lane) => {
     for (let i = lane; i < count; i += 20) {
-      const answer = await postJson(`${tea.url}/api/rooms/${room}/messages`, { sender: `talker ${lane}`, text, id: `${room} ${from + i}` });
-      assert.equal(answer.status, 201, answer.text);
+      await tea.post(room, text, { sender: `talker ${lane}`, id: `${room} ${from + i}` });
     }
   }));
 }

@@ -6,7 +6,6 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Browser } from '../lib/browser.mjs';
 import { Cluster } from '../lib/cluster.mjs';
-import { postJson } from '../lib/http.mjs';
 import { until } from '../lib/wait.mjs';
 
 const out = process.argv[2];
@@ -37,10 +36,7 @@ const talk = [
 const cluster = await Cluster.start({ nodes: 3, options: ['--chat-rate', '0'] });
 const browser = await Browser.start();
 const [one, two, three] = cluster.nodes;
-const say = async (room, sender, text) => {
-  const answer = await postJson(`${one.url}/api/rooms/${room}/messages`, { sender, text });
-  if (answer.status !== 201) throw new Error(answer.text);
-};
+const say = (room, sender, text) => one.post(room, text, { sender });
 
 /* One picture of each shape and scheme. `see` waits for what must be on it. */
 async function pictures(name, { base = one.url, where = '/', as, shapesOf = shapes, see = async () => {}, isLive = true }) {

@@ -258,7 +258,7 @@ async function play(raw, { send, early }) {
       await pause(50); // whatever it is not to be closed for yet has arrived by then
       if (raw.isOver || raw.events.length > 0) seen.tooEarly = true;
     } else if (step.fails) {
-      seen.isEarly = await raw.until('a close', () => raw.isOver || raw.closeFrame !== undefined, 2_000).then(() => true, () => false);
+      seen.isEarly = await raw.until('a close', () => raw.isOver || raw.closeFrame !== undefined).then(() => true, () => false);
       if (seen.isEarly) break;
     }
   }
@@ -277,7 +277,7 @@ async function verdictOf(one, port) {
       if (!isClosing) await raw.write(frame(CLOSE, closing(1000)));
     }
     // Who was wrong, or who closed, is rid of the connection at once; the server ends the stream.
-    await raw.over(2_000).catch(() => notes.push('the connection is still there'));
+    await raw.over(10_000).catch(() => notes.push('the connection is still there'));
     const events = raw.events.filter(([kind]) => kind !== 'close');
     const closes = raw.events.filter(([kind]) => kind === 'close');
     if (raw.events.at(-1)?.[0] !== 'close' && closes.length > 0) notes.push('something came behind the close');

@@ -10,6 +10,7 @@
 // Nothing here waits for a guessed time: each wait has a condition that the page itself shows.
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
+import { nobodyLeads } from './phoenix.mjs';
 import { deadline, until } from './wait.mjs';
 
 const executablePath = process.env.LIVETEA_CHROMIUM ?? '/usr/bin/chromium';
@@ -19,9 +20,10 @@ const switches = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic
 /* What the browser itself says on the console when an address does not answer. */
 export const lostConnection = /^WebSocket connection to 'wss?:[^']*' failed/;
 
-/* Runs in the page before everything else: when sockets opened and closed, and when the view was live. */
+/* Runs in the page before everything else: when sockets opened and closed, when the view was live, and what the
+ * strips said, which may be gone before anybody looks. */
 function probe() {
-  const seen = { sockets: [], states: [] };
+  const seen = { sockets: [], states: [], strips: [] };
   window.seen = seen;
   window.WebSocket = class extends WebSocket {
     constructor(...given) {
@@ -41,6 +43,14 @@ function probe() {
     };
     new MutationObserver(look).observe(root, { attributes: true, attributeFilter: ['class'] });
     look();
+    const read = () => {
+      for (const strip of root.querySelectorAll('.strip.on')) {
+        const said = { kind: strip.className, text: strip.textContent.trim() };
+        if (!seen.strips.some(({ kind, text }) => kind === said.kind && text === said.text)) seen.strips.push(said);
+      }
+    };
+    new MutationObserver(read).observe(root, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ['class'] });
+    read();
   });
 }
 
@@ -49,7 +59,7 @@ export class Browser {
   static async start({ hosts = [] } = {}) {
     const browser = new Browser();
     const rules = hosts.map(host => `MAP ${host} 127.0.0.1`).join(',');
-    browser.chromium = await chromium.launch({ executablePath, headless: true,
+    browser.chromium = await chromium.launch({ executablePath, headless: true, timeout: deadline(60_000),
       args: [...switches, ...(rules ? [`--host-resolver-rules=${rules}`] : [])] });
     browser.tabs = [];
     return browser;
@@ -160,8 +170,14 @@ export class Tab {
     await until(`the page shows ${JSON.stringify(text)}`, async () => (await this.texts()).includes(text), ms);
   }
 
-  async isEmpty(ms = 15_000) {
-    await until('the box is empty and can be written in', () => this.box.evaluate(box => box.value === '' && !box.readOnly), ms);
+  /* After a message was sent. What was refused because nobody led is sent again, under its id: an election may come
+   * at any time. */
+  async isEmpty(ms = 30_000) {
+    await until('the box is empty and can be written in', async () => {
+      const { value, readOnly } = await this.box.evaluate(box => ({ value: box.value, readOnly: box.readOnly }));
+      if (value !== '' && !readOnly && nobodyLeads(await this.hint)) await this.page.locator('#send').click();
+      return value === '' && !readOnly;
+    }, ms);
   }
 
   /* Types on the keyboard into the box, which has the focus afterwards. */
@@ -174,8 +190,8 @@ export class Tab {
   async say(text) {
     await this.type(text);
     await this.page.keyboard.press('Enter');
-    await this.sees(text);
     await this.isEmpty();
+    await this.sees(text);
   }
 
   /* Takes the focus out of the box, as somebody who clicks elsewhere. */
@@ -195,7 +211,14 @@ export class Tab {
     assert.equal(this.loads, this.loadsAtMark);
   }
 
+  /* What was changed is laid out and drawn. */
+  drawn() { return this.page.evaluate(() => new Promise(done => { requestAnimationFrame(() => requestAnimationFrame(done)); })); }
+
+  /* The path as the page has it: what `page.url()` says comes by another way, and later. */
+  path() { return this.page.evaluate(() => location.pathname); }
+
   sockets() { return this.page.evaluate(() => window.seen.sockets); }
+  strips() { return this.page.evaluate(() => window.seen.strips); }
   states() { return this.page.evaluate(() => window.seen.states); }
 
   /* The address of the node that serves the page now. */

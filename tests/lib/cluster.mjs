@@ -266,12 +266,15 @@ export class Node {
     }
   }
 
-  /* Sends a message that is only there to have the number that all others stand before. */
-  async barrier() {
-    const { status, value, text } = await this.say('barrier', 'here', { sender: 'barrier' });
-    if (status !== 201) throw new Error(`barrier: ${status} ${text}`);
-    return value.number;
+  /* The same for one that must be accepted. Resolves to {number, index, at}. */
+  async post(room, text, options) {
+    const { status, value, text: said } = await this.say(room, text, options);
+    if (status !== 201) throw new Error(`${this.name} did not take a message: ${status} ${said}`);
+    return value;
   }
+
+  /* Sends a message that is only there to have the number that all others stand before. */
+  async barrier() { return (await this.post('barrier', 'here', { sender: 'barrier' })).number; }
 
   /* The number of its last event. Status knows it too, but only once a second. */
   async lastNumber() {

@@ -1,7 +1,7 @@
 // HTTP as a test needs it: requests that keep every header as given, and raw bytes on a socket.
 import http from 'node:http';
 import net from 'node:net';
-import { within } from './wait.mjs';
+import { deadline, within } from './wait.mjs';
 
 /* One request on a connection of its own. Resolves to {status, headers, text, bytes}. */
 export function request(url, { method = 'GET', headers = {}, body, localAddress, ms = 15_000 } = {}) {
@@ -50,7 +50,7 @@ export function raw(port, bytes, { host = '127.0.0.1', ms = 5_000, enough = () =
       const all = Buffer.concat(parts);
       resolve({ text: all.toString('latin1'), bytes: all, closed });
     };
-    timer = setTimeout(() => finish(false), ms);
+    timer = setTimeout(() => finish(false), deadline(ms));
     socket.on('connect', () => {
       socket.write(bytes);
       if (end) socket.end();

@@ -2,15 +2,18 @@
 //
 //   const page = await Page.open(node.url, '/lobby', { name: 'Kari' });
 //   const view = await View.join(page);
-//   await view.send('hello');
+//   await view.say('hello');
 //   view.messages  ->  [{id: 'm-1', html}]
 import WebSocket from 'ws';
 import { attribute, element, inside, tags, textOf, unescape } from './html.mjs';
 import { cookieOf, postForm, request } from './http.mjs';
 import { Rendered } from './rendered.mjs';
-import { within } from './wait.mjs';
+import { until, within } from './wait.mjs';
 
 export const topic = 'lv:lt';
+
+/* Is that what a page says of a message that nobody took because nobody led? */
+export const nobodyLeads = hint => /^Not (sent: no leader|known)/.test(hint);
 
 /* What a GET brought: tokens, cookie, HTML. */
 export class Page {
@@ -267,6 +270,21 @@ export class View {
     const reply = await this.submit(event, { _csrf_token: this.page.csrf, nonce, message: text }, { ms });
     if (reply.status !== 'ok') throw new Error(`the event was answered ${JSON.stringify(reply)}`);
     return { ...this.composer, reply };
+  }
+
+  /* The same until it is taken, or refused for what it is: again, under its id, while nobody leads, for an
+   * election may come at any time. */
+  async say(text, { nonce = this.composer.nonce, ...options } = {}) {
+    const { error, after } = await until('somebody leads, and takes the message', async () => {
+      try {
+        const after = await this.send(text, { nonce, ...options });
+        return nobodyLeads(after.hint) ? null : { after };
+      } catch (error) {
+        return { error };
+      }
+    }, 30_000, 200);
+    if (error) throw error;
+    return after;
   }
 
   get messages() { return this.rendered.streams.get(this.streamRef) ?? []; }

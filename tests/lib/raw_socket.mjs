@@ -123,10 +123,11 @@ export class RawSocket {
     else this.events.push([kind, payload]);
   }
 
-  /* Hands the bytes to the kernel before it returns. */
+  /* Hands the bytes to the kernel, and takes what has come, before it resolves: a write that fails throws away what
+   * was not read. */
   write(bytes) {
     if (this.socket.destroyed) return Promise.resolve();
-    return new Promise(resolve => this.socket.write(bytes, () => resolve()));
+    return new Promise(resolve => this.socket.write(bytes, () => setImmediate(resolve)));
   }
 
   /* Each piece in a packet of its own. False when the other side ended meanwhile. */
