@@ -4,6 +4,7 @@
 #include "cluster/guard.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <utlist.h>
@@ -263,7 +264,9 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
         }
         cut_below_log(guard, entries);
         cut_before_change(guard, entries);
-        /* A heartbeat has no entries and still passes: it keeps us from standing for election. */
+        /* A heartbeat has no entries and still passes. But to one that lags raft sends only messages with
+         * entries, so that we soon know of no leader: then a command is refused here, and not forwarded for
+         * an answer that comes when it is applied here. And asking for votes pushes out what waits to be sent. */
         bool is_full = (guard->has_gap && guard->gap_bytes > GAP_BYTES_MAX) ||
                        guard->lag_bytes > STORE_LAG_BYTES_MAX || guard->is_disk_full;
         bool is_early =
@@ -662,10 +665,22 @@ static struct watchdog_view look(const struct guard *guard)
                                   .stored = raft->last_stored,
                                   .appended = guard->appended,
                                   .is_appending = guard->appending > 0,
+                                  .bytes = guard->appending_bytes,
                                   .is_installing = raft->snapshot.installing,
                                   .is_holding = is_recent(guard, guard->held_at),
                                   .lacks_room = guard->is_disk_full || guard->lacks_room,
                                   .has_gap = guard->has_gap};
+}
+
+static void end_still(struct guard *guard)
+{
+    char sentence[192];
+    snprintf(sentence, sizeof sentence,
+             "raft's log has stood still for %u s while the leader went on: started again, this "
+             "node fetches "
+             "what it lacks; if it ends like this again, look at its disk",
+             guard->watchdog.not_stored_ms / 1000);
+    fatal(guard, sentence, RAFT_IOERR);
 }
 
 static void watch(struct guard *guard)
@@ -677,12 +692,7 @@ static void watch(struct guard *guard)
     case WATCHDOG_NOT_APPLIED:
         fatal(guard, "committed entries are not applied", RAFT_SHUTDOWN);
         break;
-    case WATCHDOG_NOT_STORED:
-        fatal(guard,
-              "raft's log has stood still for 30 s while the leader went on: started again, this "
-              "node fetches what it lacks; if it ends like this again, look at its disk",
-              RAFT_IOERR);
-        break;
+    case WATCHDOG_NOT_STORED: end_still(guard); break;
     }
 }
 
@@ -766,6 +776,7 @@ struct guard_append {
     struct guard *guard;
     struct raft_io_append *original;
     raft_io_append_cb on_appended;
+    size_t bytes;
     struct guard_hold hold;
 };
 
@@ -779,6 +790,7 @@ static void on_appended(struct raft_io_append *request, int status)
     let_go(append.guard, &appended->hold);
     mem_free(appended);
     append.guard->appending--;
+    append.guard->appending_bytes -= append.bytes;
     append.guard->appended++;
     append.on_appended(append.original, status);
     after_step(append.guard); /* a single voter commits here */
@@ -793,10 +805,14 @@ static int do_append(struct raft_io *io, struct raft_io_append *request,
     append->request.data = append;
     request->cb = done;
     hold(guard, &append->hold, guard->append_at, entries, n);
+    for (unsigned i = 0; i < n; i++)
+        append->bytes += entries[i].buf.len;
     guard->appending++;
+    guard->appending_bytes += append->bytes;
     int rv = guard->real.append(io, &append->request, entries, n, on_appended);
     if (rv == 0) return 0;
     guard->appending--;
+    guard->appending_bytes -= append->bytes;
     let_go(guard, &append->hold);
     mem_free(append);
     fatal(guard, "the log could not be appended to", rv);

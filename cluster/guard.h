@@ -148,9 +148,9 @@ struct guard {
     raft_term barrier_term; /* as leader: our barrier was appended in this term */
 
     struct guard_hold *holds;
-    raft_index append_at; /* of the next append's first entry */
-    unsigned appending;   /* appends that are under way, */
-    uint64_t appended;    /* and those that have ended */
+    raft_index append_at;               /* of the next append's first entry */
+    unsigned appending;                 /* appends that are under way, */
+    uint64_t appending_bytes, appended; /* how large they are, and how many have ended */
 
     bool is_putting;        /* a snapshot of ours is on its way to the disk */
     struct guard_put *held; /* a snapshot that waits for the store or for space, or NULL */

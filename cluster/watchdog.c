@@ -36,7 +36,8 @@ static bool not_stored(struct watchdog *watchdog, const struct watchdog_view *vi
     } else if (counts(view)) {
         watchdog->not_stored_ms += tick_ms;
     }
-    return !view->is_leader && counts(view) && watchdog->not_stored_ms >= LOG_STILL_MAX_MS;
+    uint64_t most_ms = LOG_STILL_MAX_MS + view->bytes * 1000 / LOG_STILL_BYTES_PER_S;
+    return !view->is_leader && counts(view) && watchdog->not_stored_ms >= most_ms;
 }
 
 enum watchdog_verdict watchdog_tick(struct watchdog *watchdog, const struct watchdog_view *view,

@@ -10,8 +10,8 @@
  *                 append is under way, or the installation of a snapshot, or what comes is dropped until
  *                 something of ours has ended
  *
- * Any step forward, of the log or of one append, begins the second anew: a slow disk moves. So does a
- * disk or a quota that has no room, which is somebody's to mend and must not end the node. While no
+ * Any step forward, of the log or of one append, begins the second anew: a slow disk moves, and what is
+ * large may take its time (LOG_STILL_BYTES_PER_S). So does a disk or a quota that has no room, which is somebody's to mend and must not end the node. While no
  * leader is heard, and in a gap, where all the disk's time goes to the events, the count waits. One that
  * is behind with nothing under way has not got it yet: that is the leader's or the network's doing.
  *
@@ -32,7 +32,8 @@ struct watchdog_view { /* how things are at a tick */
     uint64_t wanted;    /* the leader's last entry, as far as it has told */
     uint64_t stored;    /* our last one on the disk */
     uint64_t appended;  /* appends that have ended, ever */
-    bool is_appending;  /* one is under way */
+    bool is_appending;  /* one is under way, */
+    uint64_t bytes;     /* or more, of so many bytes */
     bool is_installing; /* a snapshot of the leader's */
     bool is_holding;    /* what the leader sends is dropped until something of ours has ended */
     bool lacks_room;    /* the disk, or a quota */

@@ -109,6 +109,7 @@ enum {
     COMMIT_STILL_MAX_MS = 10 * 1000,    /* something is committed and not applied: the node ends */
     LOG_STILL_LEADER_MS = 5 * 1000,     /* an append has not ended, nor any other: no leader */
     LOG_STILL_MAX_MS = 30 * 1000,       /* and for so long: who follows ends */
+    LOG_STILL_BYTES_PER_S = 256 * 1024, /* more for each byte that is being written: a slow disk */
     DISK_FREE_LOW = 200 * 1024 * 1024,  /* below it a leader hands over */
     DISK_FREE_MIN = 50 * 1024 * 1024,   /* below that a node takes nothing, */
     DISK_FREE_AGAIN = 66 * 1024 * 1024, /* until there is so much again */

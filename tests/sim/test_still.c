@@ -43,6 +43,8 @@ static struct guard *stand_still(unsigned node)
     begin(0);
     still.nodes[node].guard.real.append = append_for_ever;
     rig_propose(&still, 0, 1);
+    while (still.nodes[node].guard.appending_bytes < 8) /* that one */
+        rig_run(&still, 1);
     return &still.nodes[node].guard;
 }
 
@@ -197,6 +199,7 @@ static void a_slow_leader_ends_no_follower(void **state)
     assert_int_equal(rig_raft(&rig, 0)->state, RAFT_LEADER);
     assert_int_equal(rig.nodes[1].values_count, 1);
     assert_int_equal(rig.nodes[1].guard.appending, 0);
+    assert_int_equal(rig.nodes[1].guard.appending_bytes, 0);
     assert_int_equal(rig.nodes[1].guard.appended, 2); /* that, and the term's first one */
     rig_close(&rig);
 }

@@ -57,6 +57,18 @@ static void who_follows_and_stands_still_ends(void **state)
     assert_int_equal(verdict_of(&view), WATCHDOG_NOT_STORED);
 }
 
+/* One append may be of a whole message of the leader's. */
+static void what_is_large_may_take_its_time(void **state)
+{
+    (void)state;
+    struct watchdog watchdog = {.stored = stuck.stored, .appended = stuck.appended};
+    struct watchdog_view view = stuck;
+    unsigned at_ms;
+    view.bytes = (uint64_t)64 * 1024 * 1024;
+    assert_int_equal(run(&watchdog, &view, HOUR_MS, &at_ms), WATCHDOG_NOT_STORED);
+    assert_int_equal(at_ms, LOG_STILL_MAX_MS + 256 * 1000);
+}
+
 static void what_explains_it_ends_nobody(void **state)
 {
     (void)state;
@@ -171,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_follows_and_stands_still_ends),
+        cmocka_unit_test(what_is_large_may_take_its_time),
         cmocka_unit_test(what_explains_it_ends_nobody),
         cmocka_unit_test(what_moves_ends_nobody),
         cmocka_unit_test(a_disk_without_room_is_heard_now_and_then),
