@@ -233,8 +233,8 @@ int trio_try(struct trio *trio, size_t i, struct errmsg *errmsg)
                                                .secret = slice_of("a secret of the three of them"),
                                                .keep_log = trio->keep_log,
                                                .keep_log_bytes = trio->keep_log_bytes,
-                                               .heartbeat_ms = 100, /* as on a machine that */
-                                               .election_timeout_ms = 1000}, /* is busy */
+                                               .heartbeat_ms = 60,
+                                               .election_timeout_ms = 600},
                         errmsg);
     one->is_running = rv == 0;
     if (rv != 0) forget(one);
