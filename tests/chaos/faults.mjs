@@ -188,6 +188,7 @@ export const faults = {
       await admit(world, spare);
       await pause(hold);
     } finally {
+      spare.expectedEnd = true;
       // It counts until it is off the list: it may lead.
       await remove(world, spare.name).catch(async error => {
         await spare.kill();

@@ -137,7 +137,7 @@ async function runSeed(seed, options, isApart) {
     const healedAt = performance.now();
     await pause(2000);
     for (const client of clients) client.finish();
-    await within('end of all clients', Promise.all(working.slice(0, clients.length)), 15_000).catch(error => problems.push(`${error.message}; ${clients.map(client => `${client.sub}: ${client.isConnected ? 'connected' : client.lastFailure}`).join(', ')}`));
+    await within('end of all clients', Promise.all(working.slice(0, clients.length)), 30_000).catch(error => problems.push(`${error.message}; ${clients.map(client => `${client.sub}: ${client.isConnected ? 'connected' : client.lastFailure}`).join(', ')}`));
     for (const client of clients) client.giveUp();
     await world.settle().catch(error => problems.push(error.message));
     const levelMs = performance.now() - healedAt;
@@ -150,7 +150,8 @@ async function runSeed(seed, options, isApart) {
     // The pages are given the time that the last diff needs.
     const last = Math.max(...histories.map(events => events?.at(-1)?.number ?? 0));
     const lastOf = room => (histories[0] ?? []).findLast(event => event.room === room)?.number ?? 0;
-    await until(`all pages show number ${last}`, () => [...clients, ...watchers].every(one => one.seen >= lastOf(one.room)), 5_000).catch(() => {});
+    await until(`all pages show number ${last}`, () => watchers.every(one => one.isConnected) &&
+      [...clients, ...watchers].every(one => one.seen >= lastOf(one.room)), 15_000).catch(() => {});
     look();
     const seconds = memory.at(-1).s;
     const seen = history.records.slice();

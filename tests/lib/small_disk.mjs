@@ -83,7 +83,16 @@ export class SmallDisk {
   /* As after a start of the machine: what was not flushed before the power went is gone; with `lie`, all since
    * `remember` is. */
   remount({ lie = false } = {}) {
-    run('umount', [this.path]);
+    // What a process that has just ended had open may be let go a moment later.
+    for (let tries = 1; ; tries++) {
+      try {
+        run('umount', [this.path]);
+        break;
+      } catch (error) {
+        if (tries === 50 || !/busy/.test(error.message)) throw error;
+        run('sleep', ['0.1']);
+      }
+    }
     if (lie) fs.renameSync(`${this.file}.then`, this.file);
     run('mount', ['-o', 'loop', this.file, this.path]);
   }
