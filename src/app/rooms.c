@@ -381,7 +381,7 @@ void rooms_events_came(struct rooms *rooms, struct events_mail *mail)
         int rv = event_decode(&event, shared_slice(mail->events[i]), NULL);
         assert(rv == 0);
         add_to_room(rooms, mail->events[i], &event, mail->applied_ns);
-        viewers_applied(web_thread_viewers(rooms->thread), &event.id, event.number);
+        viewers_applied(web_thread_viewers(rooms->thread), &event);
     }
 }
 

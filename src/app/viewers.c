@@ -343,6 +343,7 @@ void viewers_answered(struct viewers *viewers, struct command_mail *mail)
     struct live_info info = {
         .kind = mail->is_check ? LIVE_CHECKED : LIVE_ANSWERED,
         .id = mail->request.command.id,
+        .text = mail->request.command.text,
         .outcome = mail->is_check ? of_check[mail->check] : of_answer[mail->answer.kind],
         .refusal = mail->answer.refusal,
         .wait_ms = mail->answer.wait_ms,
@@ -368,10 +369,17 @@ static void host_watch(void *owner, struct live *live, const struct command_id *
                          hash_of(id), viewer);
 }
 
-void viewers_applied(struct viewers *viewers, const struct command_id *id, uint64_t number)
+static bool is_of(const struct live *live, const struct message_sent *event)
 {
+    return slice_equal(event->room, slice_make(live->address.room, live->address.room_len)) &&
+           memcmp(&event->sender_id, &live->identity->sender_id, sizeof event->sender_id) == 0;
+}
+
+void viewers_applied(struct viewers *viewers, const struct message_sent *event)
+{
+    const struct command_id *id = &event->id;
     struct live_info info = {
-        .kind = LIVE_APPLIED, .id = *id, .outcome = LIVE_ACCEPTED, .number = number};
+        .kind = LIVE_APPLIED, .id = *id, .outcome = LIVE_ACCEPTED, .number = event->number};
     bool is_shown = false;
     while (viewers->watching != NULL) {
         struct viewer *viewer;
@@ -383,6 +391,7 @@ void viewers_applied(struct viewers *viewers, const struct command_id *id, uint6
             continue;
         }
         stop_watching(viewer);
+        info.text = is_of(viewer->live, event) ? event->text : slice_of("");
         live_inform(viewer->live, NULL, &info);
     }
 }

@@ -24,7 +24,7 @@ size_t viewers_count(const struct viewers *viewers);
 /* ---- for web_thread, rooms and commands ---- */
 void viewers_answered(struct viewers *viewers, struct command_mail *mail); /* does not free it */
 void viewers_reached(struct viewers *viewers, struct reach_mail *mail);    /* does not free it */
-/* A command was applied in a room that this thread shows: tells who watches it. */
-void viewers_applied(struct viewers *viewers, const struct command_id *id, uint64_t number);
+/* A command was applied: tells who watches it. */
+void viewers_applied(struct viewers *viewers, const struct message_sent *event);
 /* Rooms, people or nodes changed. */
 void viewers_lists(struct viewers *viewers);

@@ -431,10 +431,11 @@ static struct send_message command_of(const struct live *live, struct slice text
                                  .id = *id};
 }
 
-void live_dispatch(struct live *live, struct slice text, const struct command_id *id)
+void live_dispatch(struct live *live, struct slice text, const struct command_id *id, bool retried)
 {
     if (live->state == LIVE_DEAD) return;
     struct send_message command = command_of(live, text, id);
+    command.retried = retried;
     live->host->dispatch(live->host->owner, live, waiting(live), &command);
 }
 

@@ -128,8 +128,9 @@ struct live {
 
 /* ---- for pages ---- */
 
-/* These do nothing for a dead render. Room, sender and sender id of a command are the live's. */
-void live_dispatch(struct live *live, struct slice text, const struct command_id *id);
+/* These do nothing for a dead render. Room, sender and sender id of a command are the live's.
+ * `retried`: it may be in the log already, so that it is never answered as refused by who cannot know. */
+void live_dispatch(struct live *live, struct slice text, const struct command_id *id, bool retried);
 /* Is this command in the log? Answered after everything that was on its way is applied. */
 void live_check(struct live *live, struct slice text, const struct command_id *id);
 void live_history(struct live *live, uint64_t before_number);

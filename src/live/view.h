@@ -26,7 +26,7 @@ enum live_reply {
 enum live_info_kind {
     LIVE_ANSWERED,     /* of live_dispatch */
     LIVE_CHECKED,      /* of live_check */
-    LIVE_APPLIED,      /* a watched command id was applied in this reader's room */
+    LIVE_APPLIED,      /* a watched command id was applied */
     LIVE_HISTORY,      /* of live_history */
     LIVE_STREAM_RESET, /* what the page had of the stream was replaced by what a join shows */
     LIVE_LISTS,        /* rooms, people or nodes changed; at most once a second */
@@ -38,6 +38,9 @@ enum live_outcome { LIVE_ACCEPTED, LIVE_REFUSED, LIVE_UNKNOWN, LIVE_NOT_FOUND, L
 struct live_info {
     enum live_info_kind kind;
     struct command_id id; /* ANSWERED, CHECKED, APPLIED */
+    /* Borrowed. ANSWERED, CHECKED: that was asked with. APPLIED: that is in the log now; empty if it is of
+     * somebody else, or in another room. */
+    struct slice text;
     /* ANSWERED: ACCEPTED, REFUSED, UNKNOWN. CHECKED: ACCEPTED (known, same content), USED, NOT_FOUND,
      * UNKNOWN (nobody to ask) */
     enum live_outcome outcome;

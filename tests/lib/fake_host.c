@@ -137,7 +137,7 @@ static enum live_reply tea_handle_event(struct live *live, void *self, struct sl
     if (slice_is(event, "recover"))
         live_check(live, text, &page->id);
     else
-        live_dispatch(live, text, &page->id);
+        live_dispatch(live, text, &page->id, false);
     return LIVE_LATER;
 }
 

@@ -82,11 +82,10 @@ const struct live_host *viewers_host(const struct viewers *viewers)
     return &world.host;
 }
 
-void viewers_applied(struct viewers *viewers, const struct command_id *id, uint64_t number)
+void viewers_applied(struct viewers *viewers, const struct message_sent *event)
 {
     (void)viewers;
-    (void)id;
-    (void)number;
+    (void)event;
 }
 
 /* ---- the browser ---- */
