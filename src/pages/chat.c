@@ -6,17 +6,30 @@
  *
  * A message is on its way under the id that the form carried (`pending`), until its fate is known:
  *
- *   send_message -> SENDING --accepted--------------------------------> box empty, new id
- *                      |  \--refused----------------------------------> text stays, same id, a hint
- *                      |   \-id used (another text was sent under it)-> text stays, new id, a hint
- *                   unknown
- *                      v
- *                   CHECKING, each second, at most CHECKS_MAX times: known -> box empty; else a hint
- *                      v
- *   recover -----> RECOVERING --known--> box empty; used --> as above; else text back, same id
- *                      v
- *                   WATCHING: should it be applied after all, the box is emptied, unless by then
- *                             another text stands in it: then that stays, under a new id
+ *   Enter --> SENDING --accepted-----------------------------------------> box empty, new id
+ *               |  \--refused, and no copy can be on its way-------------> text stays, same id, a hint
+ *               |   \-id used (for another text)-------------------------> text stays, new id, a hint
+ *            unknown; or refused, while an earlier copy may be on its way
+ *               v
+ *            CHECKING, each second, at most CHECKS_MAX times --known, used, applied--> SETTLING
+ *               | nobody has it, or nobody knows: a hint
+ *               v
+ *            WATCHING --applied----------------------------------------------------> SETTLING
+ *               ^
+ *               | nobody has it, or nobody knows: text back, same id
+ *   rejoin -> RECOVERING --known--> box empty, SETTLING, for a box with the focus has kept its text
+ *                  \------used, or known and the text is another by now--> text back, new id, a hint
+ *
+ *   SETTLING: the message is in the log, and while nobody waited for that, another text may have come to
+ *   stand in the box; what was typed last is told up to a second late. So the page is asked (`settle`): a
+ *   button sends the form, as Enter does, which locks the box until the answer. The same text: box empty.
+ *   Another one stays, under a new id and with a hint. So no word is lost that nobody was told of.
+ *
+ * Enter again under an id whose fate is open: SENDING once more, marked as retried (`is_resent`). Nobody
+ * refuses such a command who cannot know where its first copy is, and whoever does all the same (a
+ * limit of this node's) has only said something about the second one. Answers can cross: of what comes for
+ * an id, only the answer to the last text that was sent counts, and a check's only while it is awaited
+ * (`is_asked`); that a message is in the log, counts always.
  *
  * The form is a struct of its own in the diffs, and the client writes it anew, text included, as soon
  * as anything in it changes. So whatever must stay in the box has to be rendered into it when the id
@@ -44,7 +57,7 @@ enum {
 
 /* ---- model ---- */
 
-enum fate { FATE_NONE, FATE_SENDING, FATE_CHECKING, FATE_RECOVERING, FATE_WATCHING };
+enum fate { FATE_NONE, FATE_SENDING, FATE_CHECKING, FATE_RECOVERING, FATE_WATCHING, FATE_SETTLING };
 
 enum hint {
     HINT_NONE,
@@ -59,22 +72,23 @@ struct chat_model {
     struct visitor visitor;
     struct command_id id;      /* that the form carries */
     struct command_id pending; /* whose fate is open; FATE_NONE: none */
-    uint64_t typed;            /* hash of the last text that `typing` told; 0 = none */
     uint64_t line_from;        /* number of the newest message that was seen */
     uint64_t line_at;          /* and the first one after it: "New"; 0 = none */
     uint64_t awaited;          /* the page showed it elsewhere, and this node had it not yet */
     int64_t moved_until_ms, check_at_ms, loud_at_ms; /* wall clock; 0 = never */
-    char *text;                                      /* of the pending command */
-    char *typed_text;                                /* the last one told while a fate is open */
+    char *text;                  /* sent last under the pending id; RECOVERING: what the box has;
+                                 * SETTLING: what the log has, if that is known */
     char *draft;                 /* what the form has in its box; NULL = nothing */
     char *typing;                /* who is typing, in words */
     struct chat_shared *history; /* the page of older messages that is being sent */
-    uint32_t text_len, typed_len, draft_len, jumps, wait_ms, excess;
+    uint32_t text_len, draft_len, jumps, asks, wait_ms, excess;
     uint16_t typing_len;
     uint16_t older_asked,
         older_stale; /* pages of older messages on their way; of those, to be dropped */
     uint8_t fate, hint, refusal, checks;
-    bool at_start, quiet, patches_focused;
+    bool is_resent; /* SENDING: an earlier copy may be on its way */
+    bool is_asked;  /* the answer to a check is to come */
+    bool at_start, quiet;
 };
 
 static const struct chat_shared *shared_of(const struct live *live)
@@ -109,10 +123,9 @@ static struct slice trimmed(struct slice text)
     return text;
 }
 
-static uint64_t text_hash(struct slice text)
+static bool is_same(struct slice a, struct slice b)
 {
-    uint64_t hash = hash_fnv1a(trimmed(text));
-    return hash == 0 ? 1 : hash;
+    return slice_equal(trimmed(a), trimmed(b));
 }
 
 /* Asks to be woken at the nearest of what is to come. */
@@ -150,40 +163,9 @@ static void drop_pending(struct chat_model *model)
 {
     model->fate = FATE_NONE;
     model->check_at_ms = 0;
+    model->is_resent = false;
+    model->is_asked = false;
     keep_text(&model->text, &model->text_len, slice_of(""));
-    keep_text(&model->typed_text, &model->typed_len, slice_of(""));
-}
-
-/* The message is in the log: an empty box and a new id. */
-static void empty_box(struct chat_model *model)
-{
-    drop_pending(model);
-    keep_text(&model->draft, &model->draft_len, slice_of(""));
-    live_new_id(model->visitor.live, &model->id);
-    model->hint = HINT_NONE;
-    model->typed = 0;
-}
-
-/* The id is spent, but not for what stands in the box now: that stays, under a new one. */
-static void keep_box(struct chat_model *model, struct slice text)
-{
-    keep_text(&model->draft, &model->draft_len, text);
-    drop_pending(model);
-    live_new_id(model->visitor.live, &model->id);
-    model->hint = HINT_EARLIER;
-    model->patches_focused = false;
-}
-
-/* It was applied while nobody waited: the box may have the focus, or another text, by now. */
-static void empty_box_late(struct chat_model *model)
-{
-    struct slice text = kept(model->text, model->text_len);
-    if (model->typed != 0 && model->typed != text_hash(text)) {
-        keep_box(model, kept(model->typed_text, model->typed_len));
-        return;
-    }
-    empty_box(model);
-    model->patches_focused = true;
 }
 
 static void set_pending(struct chat_model *model, const struct command_id *id, struct slice text,
@@ -193,6 +175,48 @@ static void set_pending(struct chat_model *model, const struct command_id *id, s
     model->pending = *id;
     model->fate = (uint8_t)fate;
     keep_text(&model->text, &model->text_len, text);
+}
+
+static bool is_pending(const struct chat_model *model, const struct command_id *id)
+{
+    return model->fate != FATE_NONE && command_id_equal(id, &model->pending);
+}
+
+/* The message is in the log: an empty box and a new id. */
+static void empty_box(struct chat_model *model)
+{
+    drop_pending(model);
+    keep_text(&model->draft, &model->draft_len, slice_of(""));
+    live_new_id(model->visitor.live, &model->id);
+    model->hint = HINT_NONE;
+}
+
+/* The id is spent, but not for what stands in the box now: that stays, under a new one. */
+static void keep_box(struct chat_model *model, struct slice text)
+{
+    keep_text(&model->draft, &model->draft_len, text);
+    drop_pending(model);
+    live_new_id(model->visitor.live, &model->id);
+    model->hint = HINT_EARLIER;
+}
+
+/* The id is spent, for `text` if it is known: what stands in the box? */
+static void ask_page(struct chat_model *model, struct slice text)
+{
+    struct command_id id = model->pending;
+    set_pending(model, &id, text, FATE_SETTLING);
+    model->hint = HINT_NONE;
+    model->asks++;
+}
+
+/* The page has said what stands in its box, which is locked until the answer. */
+static void settle(struct chat_model *model, struct slice box)
+{
+    if (model->fate != FATE_SETTLING) return; /* that happened meanwhile */
+    if (text_blank(box) || is_same(box, kept(model->text, model->text_len)))
+        empty_box(model);
+    else
+        keep_box(model, box);
 }
 
 /* The form on the page carries another id than we would render into it. */
@@ -243,7 +267,6 @@ static void chat_unmount(struct live *live, void *page)
     reader_leave(&live->reader, shared->room, shared->seq);
     visitor_unmount(&model->visitor);
     mem_free(model->text);
-    mem_free(model->typed_text);
     mem_free(model->draft);
     mem_free(model->typing);
     chat_shared_free(model->history);
@@ -254,18 +277,29 @@ static void chat_unmount(struct live *live, void *page)
 static enum live_reply send_message(struct live *live, struct chat_model *model,
                                     const struct params *params)
 {
-    struct slice text = trimmed(params_get(params, "message"));
+    struct slice box = params_get(params, "message"), text = trimmed(box);
     struct command_id id;
     if (live->identity->name_len == 0) return LIVE_REPLY;
+    if (params_get(params, "settle").len > 0) {
+        settle(model, box);
+        return LIVE_REPLY;
+    }
     if (!command_id_from(&id, params_get(params, "nonce"))) id = model->id;
     if (text_blank(text)) {
         empty_box(model);
-        model->patches_focused = false;
         return LIVE_REPLY;
     }
+    bool is_resent = is_pending(model, &id);
     set_pending(model, &id, text, FATE_SENDING);
-    live_dispatch(live, text, &id);
+    model->is_resent = is_resent;
+    live_dispatch(live, text, &id, is_resent);
     return LIVE_LATER;
+}
+
+static void check(struct chat_model *model)
+{
+    model->is_asked = true;
+    live_check(model->visitor.live, kept(model->text, model->text_len), &model->pending);
 }
 
 static enum live_reply recover(struct live *live, struct chat_model *model,
@@ -278,7 +312,8 @@ static enum live_reply recover(struct live *live, struct chat_model *model,
         return LIVE_REPLY;
     }
     set_pending(model, &id, text, FATE_RECOVERING);
-    live_check(live, text, &id);
+    take_id(model, &id, text); /* whatever is answered first, the form has both */
+    check(model);
     return LIVE_LATER;
 }
 
@@ -286,8 +321,7 @@ static void typing(struct live *live, struct chat_model *model, const struct par
 {
     struct slice text = params_get(params, "message");
     if (live->identity->name_len == 0) return;
-    model->typed = text_hash(text);
-    if (model->fate != FATE_NONE) keep_text(&model->typed_text, &model->typed_len, text);
+    if (model->fate == FATE_RECOVERING) keep_text(&model->text, &model->text_len, text);
     if (!text_blank(text)) live_typing(live);
 }
 
@@ -336,57 +370,61 @@ static void on_refused(struct chat_model *model, const struct live_info *info)
     drop_pending(model);
 }
 
-static void on_answered(struct live *live, struct chat_model *model, const struct live_info *info)
+/* Nobody can say what became of it: asked again until somebody can. */
+static void begin_checking(struct chat_model *model)
 {
-    if (model->fate != FATE_SENDING || !command_id_equal(&info->id, &model->pending)) return;
-    if (info->outcome == LIVE_ACCEPTED ||
-        (info->outcome == LIVE_REFUSED && info->refusal == CHAT_DUPLICATE)) {
+    struct live *live = model->visitor.live;
+    take_id(model, &model->pending, kept(model->text, model->text_len));
+    model->fate = FATE_CHECKING;
+    model->hint = HINT_CHECKING;
+    model->checks = 0;
+    model->check_at_ms = live_wall_ms(live) + CHECK_EVERY_MS;
+    live_watch(live, &model->pending);
+    wake_at_next(model);
+}
+
+static void on_answered(struct chat_model *model, const struct live_info *info)
+{
+    bool is_awaited = model->fate == FATE_SENDING && is_pending(model, &info->id) &&
+                      slice_equal(info->text, kept(model->text, model->text_len));
+    if (!is_awaited) return;
+    bool is_refused = info->outcome == LIVE_REFUSED;
+    if (info->outcome == LIVE_ACCEPTED || (is_refused && info->refusal == CHAT_DUPLICATE)) {
         empty_box(model);
-        model->patches_focused = false;
         model->jumps++;
         seen_all(model);
         if (info->number > model->line_from) model->line_from = info->number;
-    } else if (info->outcome == LIVE_REFUSED) {
+    } else if (is_refused && (!model->is_resent || info->refusal == CHAT_ID_USED)) {
         on_refused(model, info);
     } else {
-        take_id(model, &model->pending, kept(model->text, model->text_len));
-        model->typed = 0;
-        model->fate = FATE_CHECKING;
-        model->hint = HINT_CHECKING;
-        model->checks = 0;
-        model->check_at_ms = live_wall_ms(live) + CHECK_EVERY_MS;
-        live_watch(live, &model->pending);
-        wake_at_next(model);
+        begin_checking(model);
     }
+}
+
+/* What a page that came back has in its box turns out to be sent. */
+static void on_recovered(struct chat_model *model, const struct live_info *info)
+{
+    struct slice text = kept(model->text, model->text_len);
+    if (info->outcome == LIVE_USED || !is_same(text, info->text)) {
+        keep_box(model, text);
+        return;
+    }
+    keep_text(&model->draft, &model->draft_len, slice_of(""));
+    ask_page(model, info->text);
 }
 
 static void on_checked(struct live *live, struct chat_model *model, const struct live_info *info)
 {
-    if (model->fate == FATE_NONE || !command_id_equal(&info->id, &model->pending)) return;
-    bool recovering = model->fate == FATE_RECOVERING;
-    struct slice text = kept(model->text, model->text_len);
-    switch (info->outcome) {
-    case LIVE_ACCEPTED:
-        if (recovering) {
-            empty_box(model); /* a box with the focus has kept its text over the join */
-            model->patches_focused = true;
-        } else {
-            empty_box_late(model);
-        }
-        return;
-    case LIVE_USED:
-        keep_box(model, recovering || model->typed == 0
-                            ? text
-                            : kept(model->typed_text, model->typed_len));
-        return;
-    case LIVE_NOT_FOUND:
-    case LIVE_UNKNOWN:
-    case LIVE_REFUSED:
-    default: break;
-    }
-    if (recovering) {
-        model->id = model->pending;
-        keep_text(&model->draft, &model->draft_len, text);
+    if (!model->is_asked || !is_pending(model, &info->id)) return;
+    bool is_recovering = model->fate == FATE_RECOVERING;
+    bool is_spent = info->outcome == LIVE_ACCEPTED || info->outcome == LIVE_USED;
+    model->is_asked = false;
+    if (is_spent && is_recovering) {
+        on_recovered(model, info);
+    } else if (is_spent) {
+        ask_page(model, info->outcome == LIVE_USED ? slice_of("") : info->text);
+    } else if (is_recovering) {
+        keep_text(&model->draft, &model->draft_len, kept(model->text, model->text_len));
         model->fate = FATE_WATCHING;
         live_watch(live, &model->pending);
     } else if (info->outcome == LIVE_UNKNOWN && model->checks < CHECKS_MAX) {
@@ -468,19 +506,19 @@ static void on_woken(struct live *live, struct chat_model *model)
     wake_at_next(model);
     if (!checks) return;
     model->checks++;
-    live_check(live, kept(model->text, model->text_len), &model->pending);
+    check(model);
 }
 
 static void chat_handle_info(struct live *live, void *page, const struct live_info *info)
 {
     struct chat_model *model = page;
     switch (info->kind) {
-    case LIVE_ANSWERED: on_answered(live, model, info); break;
+    case LIVE_ANSWERED: on_answered(model, info); break;
     case LIVE_CHECKED: on_checked(live, model, info); break;
     case LIVE_APPLIED:
-        if (model->fate != FATE_NONE && model->fate != FATE_SENDING &&
-            model->fate != FATE_RECOVERING && command_id_equal(&info->id, &model->pending)) {
-            empty_box_late(model);
+        if ((model->fate == FATE_CHECKING || model->fate == FATE_WATCHING) &&
+            is_pending(model, &info->id)) {
+            ask_page(model, info->text);
         }
         break;
     case LIVE_HISTORY: on_history(live, model, info); break;
@@ -499,10 +537,10 @@ static void chat_handle_info(struct live *live, void *page, const struct live_in
 struct chat_page { /* what the template has holes for; lives as long as one render */
     struct html style;
     struct slice room, path, placeholder, nonce, draft, on_blur, enter_hint;
-    struct slice jump, hint, hint_class, typing, aria_live, strip, strip_class;
+    struct slice jump, ask, hint, hint_class, typing, aria_live, strip, strip_class;
     struct visitor_view v;
-    bool has_keys, at_start, patch_focused;
-    char nonce_text[COMMAND_ID_TEXT], jump_text[16], placeholder_text[ROOM_MAX + 16];
+    bool has_keys, at_start;
+    char nonce_text[COMMAND_ID_TEXT], jump_text[16], ask_text[16], placeholder_text[ROOM_MAX + 16];
     char strip_text[2 * NODE_NAME_MAX + 96];
     struct buf hint_text, style_text;
 };
@@ -607,7 +645,6 @@ static void fill(struct chat_page *view, const struct chat_model *model,
         .draft = kept(model->draft, model->draft_len),
         .aria_live = model->quiet ? slice_of("off") : slice_of("polite"),
         .at_start = model->at_start,
-        .patch_focused = model->patches_focused,
     };
     buf_init(&view->hint_text, HINT_MAX);
     buf_init(&view->style_text, STYLE_MAX);
@@ -619,6 +656,10 @@ static void fill(struct chat_page *view, const struct chat_model *model,
     if (model->jumps > 0) {
         len = snprintf(view->jump_text, sizeof view->jump_text, "j-%u", model->jumps);
         view->jump = slice_make(view->jump_text, (size_t)(len < 0 ? 0 : len));
+    }
+    if (model->fate == FATE_SETTLING) {
+        len = snprintf(view->ask_text, sizeof view->ask_text, "ask-%u", model->asks);
+        view->ask = slice_make(view->ask_text, (size_t)(len < 0 ? 0 : len));
     }
     visitor_fill(&view->v, &model->visitor);
     fill_keys(view, model->visitor.live);

@@ -362,6 +362,41 @@ describe('a room', () => {
     assert.deepEqual(await a.texts(), ['was it sent', 'was it sent, I wonder']);
     await leave(a);
   });
+
+  test('§11.73 also what the server was never told', limit, async () => {
+    const room = freshRoom();
+    const a = await enter(room);
+    const { nonce, apply } = await lateCommand(a, room, 'was it sent');
+    await a.box.click();
+    await a.page.keyboard.press('End');
+    // As if somebody went on typing without a pause: then nothing is told.
+    await a.box.evaluate(box => box.setAttribute('phx-debounce', '600000'));
+    const told = a.events('typing').length;
+    await a.page.keyboard.type(', I wonder ');
+    await apply();
+    await until('the hint is shown', async () => await a.hint === 'Your earlier message was sent, this one not yet.');
+    assert.equal(a.events('typing').length, told);
+    assert.equal(await a.text, 'was it sent, I wonder ');
+    assert.notEqual(await a.nonce, nonce);
+    await until('the focus is in the box', () => a.hasFocus());
+    await a.page.keyboard.type('still');
+    await a.page.keyboard.press('Enter');
+    await a.sees('was it sent, I wonder still');
+    await a.isEmpty();
+    await leave(a);
+  });
+
+  test('§11.73 a message that turns out to be sent leaves the focus where it is', limit, async () => {
+    const room = freshRoom();
+    const a = await enter(room);
+    const { apply } = await lateCommand(a, room, 'was it sent');
+    await a.page.locator('#log').focus();
+    await apply();
+    await a.sees('was it sent');
+    await a.isEmpty();
+    await until('the focus is in the log', () => a.hasFocus('#log'));
+    await leave(a);
+  });
 });
 
 describe('between rooms', () => {

@@ -580,9 +580,14 @@ describe('messages', () => {
     // Without a leader a node does not know, and the page keeps the text: then it asks again.
     const sent = await until('the node knows of the message', async () => {
       const after = await recover('sent', nonce);
-      return after.nonce === nonce ? null : after;
+      return other.question ? after : null;
     }, 30_000, 300);
     assert.equal(sent.text, '');
+    const settled = await other.settle('');
+    assert.equal(settled.text, '');
+    assert.notEqual(settled.nonce, nonce);
+    assert.equal(settled.hint, '');
+    assert.equal(other.question, undefined);
 
     const draft = view.composer.nonce;
     const kept = await recover('a draft', draft);
@@ -602,7 +607,10 @@ describe('messages', () => {
     const sending = view.say('flying', { nonce: flying });
     await recover('flying', flying);
     await sending;
-    await until('the box is empty on both pages', () => other.composer.text === '' && other.composer.nonce !== flying, 5_000);
+    await until('the other page is asked', () => other.question, 5_000);
+    const landed = await other.settle('flying');
+    assert.equal(landed.text, '');
+    assert.notEqual(landed.nonce, flying);
     assert.equal((await history(room)).length, 2);
     await Promise.all([view.close(), other.close()]);
   });
@@ -616,12 +624,35 @@ describe('messages', () => {
     assert.deepEqual([before.text, before.nonce], ['late', nonce]);
     const from = left.socket.frames.length;
     await right.say('late', { nonce });
-    await until('the box is empty', () => left.composer.text === '' && left.composer.nonce !== nonce, 5_000);
+    await until('the page is asked what stands in its box', () => left.question, 5_000);
+    assert.deepEqual([left.composer.text, left.composer.nonce], ['late', nonce], 'the form is as it was');
+    const { text, nonce: fresh } = await left.settle('late');
+    assert.equal(text, '');
+    assert.notEqual(fresh, nonce);
     await left.socket.heartbeat();
-    const clearing = left.socket.frames.slice(from).filter(frame => frame[3] === 'diff' && frame.text.includes(left.composer.nonce));
-    assert.equal(clearing.length, 1);
-    assert.match(left.composer.html, /phx-patch-focused/);
+    const since = left.socket.frames.slice(from);
+    const asking = since.filter(frame => frame[3] === 'diff' && frame.text.includes('settle'));
+    const clearing = since.filter(frame => frame.text.includes(fresh));
+    assert.deepEqual([asking.length, clearing.length, clearing[0][3]], [1, 1, 'phx_reply']);
     assert.equal((await history(room)).length, 1);
+    await Promise.all([left.close(), right.close()]);
+  });
+
+  test('§11.72 and takes nothing else that stands in the box by then', async () => {
+    const room = freshRoom();
+    const page = await Page.open(one.url, `/${room}`, { name: 'Kari' });
+    const [left, right] = [await joinAt(page), await joinAt(page, { base: two.url })];
+    const { nonce } = left.composer;
+    await left.send('late', { nonce, event: 'recover' });
+    await right.say('late', { nonce });
+    await until('the page is asked what stands in its box', () => left.question, 5_000);
+    const kept = await left.settle('late, and more ');
+    assert.equal(kept.text, 'late, and more ');
+    assert.notEqual(kept.nonce, nonce);
+    assert.equal(kept.hint, 'Your earlier message was sent, this one not yet.');
+    assert.equal((await history(room)).length, 1);
+    await left.say('late, and more ');
+    assert.deepEqual((await history(room)).map(event => event.text), ['late', 'late, and more']);
     await Promise.all([left.close(), right.close()]);
   });
 

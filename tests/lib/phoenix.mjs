@@ -287,6 +287,16 @@ export class View {
     return after;
   }
 
+  /* The page's question what stands in the box: a button that the stock client presses as soon as it is there. */
+  get question() { return tags(this.htmlWithoutStreams(), 'button').find(tag => attribute(tag, 'name') === 'settle'); }
+
+  /* What pressing it does, with `text` in the box. Returns the composer after the reply. */
+  async settle(text) {
+    if (!this.question) throw new Error('the page has asked nothing');
+    const reply = await this.submit('send_message', { _csrf_token: this.page.csrf, nonce: this.composer.nonce, message: text, settle: '1' });
+    return { ...this.composer, reply };
+  }
+
   get messages() { return this.rendered.streams.get(this.streamRef) ?? []; }
   get streamRef() { return [...this.rendered.streams.keys()][0]; }
   get numbers() { return this.messages.map(item => Number(item.id.slice(2))); }

@@ -74,8 +74,8 @@ export class Sender {
     for (const problem of this.view?.problems.splice(0) ?? []) this.onProblem(`${this.name}: ${problem}`);
   }
 
-  /* The composer once it has another nonce than this one, or null after `ms`. */
-  #cleared(nonce, ms) {
+  /* True once the composer has another nonce than this one, or the page asks what stands in it; false after `ms`. */
+  #moved(nonce, ms) {
     const { view } = this;
     return new Promise(resolve => {
       const done = value => {
@@ -84,12 +84,11 @@ export class Sender {
         resolve(value);
       };
       const look = frame => {
-        if (frame === undefined) return done(null); // closed
+        if (frame === undefined) return done(false); // closed
         if (frame[2] !== topic) return;
-        const { composer } = view;
-        if (composer && composer.nonce !== nonce) done(composer);
+        if (view.question || (view.composer && view.composer.nonce !== nonce)) done(true);
       };
-      const timer = setTimeout(() => done(null), ms);
+      const timer = setTimeout(() => done(false), ms);
       view.socket.listeners.add(look);
     });
   }
@@ -129,7 +128,7 @@ export class Sender {
         refusals++;
         const wait = Number(/try again in (\d+) s/.exec(this.lastHint)?.[1] ?? 0) * 1000;
         // Not known yet: the page itself asks on, and empties the box when the message shows.
-        if (await this.#cleared(nonce, wait || 100 + 200 * Math.random())) return { nonce, attempts, refusals };
+        if (await this.#moved(nonce, wait || 100 + 200 * Math.random()) && await this.#settled(text, nonce)) return { nonce, attempts, refusals };
       }
     }
     return null;
@@ -138,17 +137,23 @@ export class Sender {
   /* True: accepted. False: not (or not known to be); view is null when the connection is lost. */
   async #try(event, text, nonce) {
     try {
-      const { nonce: now, text: left, hint } = await this.view.send(text, { nonce, event, ms: deadline(12_000) });
+      const { text: left, hint } = await this.view.send(text, { nonce, event, ms: deadline(12_000) });
       this.lastHint = hint;
-      if (now === nonce) return false;
-      if (left !== '') this.onProblem(`${this.name}: nonce ${nonce} was used for another text: ${hint}`);
-      return true;
+      return await this.#settled(left, nonce);
     } catch {
       this.remember();
       this.view?.socket.cut();
       this.view = null;
       return false;
     }
+  }
+
+  /* Says what stands in the box, if the page asks. Is the message under this nonce sent? */
+  async #settled(left, nonce) {
+    const { nonce: now, text, hint } = this.view.question ? await this.view.settle(left) : this.view.composer;
+    if (now === nonce) return false;
+    if (text !== '') this.onProblem(`${this.name}: nonce ${nonce} was used for another text: ${hint}`);
+    return true;
   }
 
   stop() {

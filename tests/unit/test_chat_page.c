@@ -31,6 +31,7 @@ static struct {
     struct live_ref ref;
     char text[256];
     struct command_id id;
+    bool retried;
     unsigned dispatches, checks, histories, watches, wakes, typings;
     uint32_t wake_ms;
     uint64_t before;
@@ -100,6 +101,7 @@ static void on_dispatch(void *owner, struct live *live, const struct live_ref *r
 {
     (void)owner;
     world.dispatches++;
+    world.retried = command->retried;
     keep(live, ref, command);
 }
 
@@ -331,6 +333,7 @@ static void answer(enum live_outcome outcome, enum chat_refusal refusal)
 {
     inform((struct live_info){.kind = LIVE_ANSWERED,
                               .id = world.id,
+                              .text = slice_from(world.text),
                               .outcome = outcome,
                               .refusal = refusal,
                               .number = world.number + 1,
@@ -339,7 +342,27 @@ static void answer(enum live_outcome outcome, enum chat_refusal refusal)
 
 static void checked(enum live_outcome outcome)
 {
-    inform((struct live_info){.kind = LIVE_CHECKED, .id = world.id, .outcome = outcome});
+    inform((struct live_info){
+        .kind = LIVE_CHECKED, .id = world.id, .text = slice_from(world.text), .outcome = outcome});
+}
+
+static void applied(const char *text)
+{
+    inform((struct live_info){.kind = LIVE_APPLIED, .id = world.id, .text = slice_from(text)});
+}
+
+/* Whether the page is asked what stands in its box. */
+static bool is_asked(void)
+{
+    return sent_has("name=\\\"settle\\\"");
+}
+
+/* What the button of that does. */
+static void settle(const char *text)
+{
+    char value[512];
+    snprintf(value, sizeof value, "nonce=%s&message=%s&settle=1", first_id, text);
+    event("send_message", value);
 }
 
 static void wake(void)
@@ -557,10 +580,101 @@ static void an_unknown_outcome_is_asked_for_until_it_is_known(void **state)
     wake();
     checked(LIVE_UNKNOWN);
     assert_true(sent_has("Not known whether this was sent."));
-    inform((struct live_info){.kind = LIVE_APPLIED, .id = world.id});
+    applied("hi");
+    assert_true(is_asked());
+    assert_true(sent_has("\"\"")); /* the hint is gone */
+    assert_false(sent_has("value=\\\"01a2"));
+    settle("hi");
     assert_true(sent_has("value=\\\"01a2"));
-    assert_true(sent_has("phx-patch-focused"));
-    assert_true(sent_has("\"\"")); /* the hint is gone, too */
+    assert_false(sent_has("\"hi\""));
+    assert_false(is_asked());
+    assert_int_equal(world.dispatches, 1);
+}
+
+/* The first copy may be in the log of a majority that is not there at the moment. */
+static void what_is_sent_again_is_not_called_unsent(void **state)
+{
+    (void)state;
+    static const enum chat_refusal refusals[] = {CHAT_NO_LEADER, CHAT_TOO_FAST, CHAT_BUSY};
+    join();
+    send_text("hi");
+    assert_false(world.retried);
+    answer(LIVE_UNKNOWN, CHAT_ACCEPTED);
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        send_text("hi");
+        assert_true(world.retried);
+        answer(LIVE_REFUSED, refusals[i]);
+        assert_false(sent_has("Not sent"));
+        assert_false(sent_has("Slow down"));
+    }
+    wake();
+    checked(LIVE_NOT_FOUND);
+    assert_true(sent_has("Not sent"));
+    send_text("hi");
+    assert_true(world.retried);
+    answer(LIVE_UNKNOWN, CHAT_ACCEPTED);
+    assert_true(sent_has("Not known yet whether this was sent."));
+    applied("hi");
+    assert_true(is_asked());
+    settle("hi");
+    assert_true(sent_has("value=\\\"01a2"));
+
+    send_text("next"); /* under another id than the page was given: that is a new command */
+    assert_false(world.retried);
+}
+
+static void an_id_that_was_used_ends_a_second_send(void **state)
+{
+    (void)state;
+    join();
+    send_text("hi");
+    answer(LIVE_UNKNOWN, CHAT_ACCEPTED);
+    send_text("hi%20there");
+    answer(LIVE_REFUSED, CHAT_ID_USED);
+    assert_true(sent_has("Your earlier message was sent, this one not yet."));
+    assert_true(sent_has("\"hi there\""));
+    assert_true(sent_has("value=\\\"01a2"));
+}
+
+/* Of two texts under one id each has its answer, and so has each question. */
+static void answers_that_cross_are_told_apart(void **state)
+{
+    (void)state;
+    join();
+    send_text("one");
+    struct live_ref first = world.ref;
+    send_text("two");
+    struct live_ref second = world.ref;
+    struct live_info info = {.kind = LIVE_ANSWERED,
+                             .id = world.id,
+                             .text = slice_of("one"),
+                             .outcome = LIVE_ACCEPTED,
+                             .number = 1001};
+    world.ref = first;
+    inform(info);
+    assert_true(sent_has("\"response\":{}"));
+    world.ref = second;
+    info.text = slice_of("two");
+    info.outcome = LIVE_REFUSED;
+    info.refusal = CHAT_ID_USED;
+    inform(info);
+    assert_true(sent_has("\"two\""));
+    assert_true(sent_has("Your earlier message was sent, this one not yet."));
+}
+
+static void a_message_of_anothers_text_leaves_the_box(void **state)
+{
+    (void)state;
+    join();
+    send_text("one");
+    answer(LIVE_UNKNOWN, CHAT_ACCEPTED);
+    send_text("two");
+    answer(LIVE_UNKNOWN, CHAT_ACCEPTED);
+    applied("one");
+    assert_true(is_asked());
+    settle("two");
+    assert_true(sent_has("\"two\""));
+    assert_true(sent_has("Your earlier message was sent, this one not yet."));
 }
 
 static void a_clock_that_is_put_back_holds_up_no_question(void **state)
@@ -596,7 +710,60 @@ static void a_recovered_message_that_was_sent_is_not_put_back(void **state)
     assert_int_equal(world.checks, 1);
     checked(LIVE_ACCEPTED);
     assert_false(sent_has("\"die\""));
+    assert_true(is_asked());
+    settle("");
     assert_true(sent_has("value=\\\"01a2"));
+    assert_false(sent_has("Your earlier"));
+}
+
+/* A box with the focus keeps over a join what is typed into it. */
+static void what_is_typed_while_the_page_recovers_is_kept(void **state)
+{
+    (void)state;
+    join();
+    recover("die");
+    event("typing", "message=die%20hard");
+    checked(LIVE_ACCEPTED);
+    assert_true(sent_has("\"die hard\""));
+    assert_true(sent_has("Your earlier message was sent, this one not yet."));
+
+    recover("die"); /* told by nobody yet */
+    checked(LIVE_ACCEPTED);
+    settle("die%20hard%20");
+    assert_true(sent_has("\"die hard \""));
+    assert_true(sent_has("Your earlier message was sent, this one not yet."));
+
+    recover("die");
+    event("typing", "message=die%20hard");
+    checked(LIVE_NOT_FOUND);
+    assert_true(sent_has("\"die hard\""));
+}
+
+/* The client lets Enter through while a page that came back waits for its check. */
+static void a_check_does_not_answer_what_was_sent_since(void **state)
+{
+    (void)state;
+    join();
+    recover("hi");
+    struct live_ref check = world.ref;
+    send_text("hi");
+    struct live_ref send = world.ref;
+    assert_true(world.retried);
+    world.ref = check;
+    checked(LIVE_NOT_FOUND);
+    assert_true(sent_has("phx_reply"));
+    world.ref = send;
+    answer(LIVE_ACCEPTED, CHAT_ACCEPTED);
+    assert_true(sent_has("j-1"));
+    assert_false(sent_has("\"hi\""));
+
+    send_text("again");
+    answer(LIVE_UNKNOWN, CHAT_ACCEPTED);
+    wake();
+    send_text("again");
+    answer(LIVE_UNKNOWN, CHAT_ACCEPTED);
+    checked(LIVE_NOT_FOUND); /* asked for before the second one was sent */
+    assert_false(sent_has("Not sent"));
 }
 
 static void a_recovered_draft_is_put_back_under_its_id(void **state)
@@ -609,26 +776,48 @@ static void a_recovered_draft_is_put_back_under_its_id(void **state)
     assert_true(sent_has(first_id));
     assert_int_equal(world.watches, 1);
 
-    inform((struct live_info){.kind = LIVE_APPLIED, .id = world.id});
-    assert_true(sent_has("phx-patch-focused"));
+    applied("draft");
+    assert_true(is_asked());
+    assert_false(sent_has("draft"));
+    settle("draft");
     assert_false(sent_has("draft"));
     assert_true(sent_has("value=\\\"01a2"));
 }
 
+/* Also when nobody was told of it: what is typed without a pause is told at its end. */
 static void a_late_message_does_not_take_what_was_typed_since(void **state)
 {
     (void)state;
     join();
     recover("draft");
     checked(LIVE_UNKNOWN);
-    event("typing", "message=draft%20and%20more");
+    event("typing", "message=draft%20and");
     assert_true(sent_has("\"response\":{}"));
     assert_int_equal(world.typings, 1);
-    inform((struct live_info){.kind = LIVE_APPLIED, .id = world.id});
-    assert_true(sent_has("draft and more"));
+    applied("draft");
+    assert_true(is_asked());
+    settle("draft%20and%20more%20");
+    assert_true(sent_has("\"draft and more \""));
     assert_true(sent_has("Your earlier message was sent, this one not yet."));
-    assert_false(sent_has("phx-patch-focused"));
     assert_true(sent_has("value=\\\"01a2"));
+    settle("draft"); /* nobody asked */
+    assert_true(sent_has("\"response\":{}"));
+    assert_int_equal(world.dispatches, 0);
+}
+
+/* Enter was on its way when the page was asked. The client sends a form once at a time. */
+static void enter_instead_of_what_the_page_was_asked_for(void **state)
+{
+    (void)state;
+    join();
+    recover("draft");
+    checked(LIVE_UNKNOWN);
+    applied("draft");
+    send_text("draft");
+    assert_true(world.retried);
+    answer(LIVE_REFUSED, CHAT_DUPLICATE);
+    assert_true(sent_has("value=\\\"01a2"));
+    assert_false(is_asked());
 }
 
 static void a_recovered_text_under_a_spent_id_gets_a_new_one(void **state)
@@ -988,10 +1177,17 @@ int main(void)
         PROMISE_WITH("P6", a_refused_message_stays_in_the_box, begin, end),
         TEST(an_id_that_is_spent_keeps_the_text_under_a_new_one),
         PROMISE_WITH("P6", an_unknown_outcome_is_asked_for_until_it_is_known, begin, end),
+        PROMISE_WITH("P6", what_is_sent_again_is_not_called_unsent, begin, end),
+        TEST(an_id_that_was_used_ends_a_second_send),
+        TEST(answers_that_cross_are_told_apart),
+        TEST(a_message_of_anothers_text_leaves_the_box),
         TEST(a_clock_that_is_put_back_holds_up_no_question),
         PROMISE_WITH("P3", a_recovered_message_that_was_sent_is_not_put_back, begin, end),
         PROMISE_WITH("P3", a_recovered_draft_is_put_back_under_its_id, begin, end),
+        TEST(what_is_typed_while_the_page_recovers_is_kept),
+        PROMISE_WITH("P6", a_check_does_not_answer_what_was_sent_since, begin, end),
         TEST(a_late_message_does_not_take_what_was_typed_since),
+        TEST(enter_instead_of_what_the_page_was_asked_for),
         TEST(a_recovered_text_under_a_spent_id_gets_a_new_one),
         TEST(older_messages_come_before_the_others),
         TEST(older_messages_of_a_page_that_was_replaced_are_dropped),
