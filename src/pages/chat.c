@@ -235,6 +235,12 @@ static bool is_at_start(const struct chat_shared *shared)
     return shared->seq == shared->messages_count;
 }
 
+/* The node that the page was loaded from. */
+static struct slice rendered_by(const struct live *live)
+{
+    return slice_make(live->identity->node, live->identity->node_len);
+}
+
 static void chat_mount(struct live *live, void *page)
 {
     struct chat_model *model = page;
@@ -251,11 +257,8 @@ static void chat_mount(struct live *live, void *page)
     if (live->state == LIVE_DEAD) return;
 
     int64_t now = live_wall_ms(live);
-    const struct identity *who = live->identity;
-    if (live->is_rejoin && !live->is_patch && who->node_len > 0 &&
-        !slice_is(slice_make(who->node, who->node_len), live->host->node)) {
+    if (live->is_rejoin && !live->is_patch && !slice_is(rendered_by(live), live->host->node))
         model->moved_until_ms = now + MOVED_SHOWN_MS;
-    }
     if (live->behind) model->awaited = live->seen;
     wake_at_next(model);
 }
@@ -587,15 +590,25 @@ static void fill_hint(struct chat_page *view, const struct chat_model *model)
     if (view->hint.len == 0) view->typing = kept(model->typing, model->typing_len);
 }
 
+static bool is_away(const struct board *board, struct slice node)
+{
+    if (board == NULL) return false;
+    for (size_t i = 0; i < board->nodes_count; i++) {
+        if (slice_is(node, board->nodes[i].name)) return board->nodes[i].role == BOARD_AWAY;
+    }
+    return false;
+}
+
 static void fill_strip(struct chat_page *view, const struct chat_model *model)
 {
     const struct live *live = model->visitor.live;
+    struct slice before = rendered_by(live);
     /* Until the room has what the page had shown: nobody is to take it for lost. */
     bool is_behind = model->awaited > shared_of(live)->newest;
-    if (model->moved_until_ms != 0) {
-        const struct identity *who = live->identity;
+    /* A page that moved long ago, or stands behind a proxy, comes back without anybody being gone. */
+    if (model->moved_until_ms != 0 && is_away(shared_of(live)->side.board, before)) {
         int len = snprintf(view->strip_text, sizeof view->strip_text,
-                           "%.*s went away. %s serves you now%s.", (int)who->node_len, who->node,
+                           "%.*s went away. %s serves you now%s.", (int)before.len, before.at,
                            live->host->node,
                            is_behind ? " and is catching up: the newest messages follow" : "");
         view->strip = slice_first(slice_make(view->strip_text, (size_t)(len < 0 ? 0 : len)),

@@ -957,10 +957,19 @@ static void the_line_of_what_is_new_stands_above_the_first(void **state)
     assert_true(sent_has("<style"));
 }
 
+static void show_first_node(enum board_role role)
+{
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    board->nodes[0].role = role;
+    show_board(bytes);
+}
+
 static void a_page_that_moved_says_so_for_a_while(void **state)
 {
     (void)state;
     struct identity moved = person(1, "Kari", "tea-1");
+    show_first_node(BOARD_AWAY);
     join_as(&moved, "/lobby", ",\"_mounts\":1");
     assert_true(sent_has("tea-1 went away. tea-2 serves you now."));
     assert_int_equal(world.wake_ms, 8000);
@@ -971,6 +980,22 @@ static void a_page_that_moved_says_so_for_a_while(void **state)
     assert_false(sent_has("went away"));
 }
 
+/* A page comes back elsewhere also when only its connection was lost. */
+static void a_page_that_moved_calls_only_a_node_away_that_is(void **state)
+{
+    (void)state;
+    struct identity moved = person(1, "Kari", "tea-1");
+    join_as(&moved, "/lobby", ",\"_mounts\":1");
+    assert_false(sent_has("went away"));
+    buf_reset(&world.sent);
+    show_first_node(BOARD_AWAY); /* which is known here a moment later */
+    assert_true(sent_has("tea-1 went away. tea-2 serves you now."));
+    buf_reset(&world.sent);
+    show_first_node(BOARD_FOLLOWER);
+    assert_true(world.sent.len > 0);
+    assert_false(sent_has("went away"));
+}
+
 /* It says so until the room has what the page had shown, however long that takes. */
 static void a_page_that_moved_to_a_node_that_is_behind_says_so(void **state)
 {
@@ -978,6 +1003,7 @@ static void a_page_that_moved_to_a_node_that_is_behind_says_so(void **state)
     struct identity moved = person(1, "Kari", "tea-1");
     char more[64];
     uint64_t seen = world.number + 1;
+    show_first_node(BOARD_AWAY);
     snprintf(more, sizeof more, ",\"_mounts\":1,\"seen\":%llu", (unsigned long long)seen);
     join_as(&moved, "/lobby", more);
     assert_true(sent_has("tea-2 serves you now and is catching up"));
@@ -1198,6 +1224,7 @@ int main(void)
         TEST(one_does_not_read_of_ones_own_typing),
         TEST(the_line_of_what_is_new_stands_above_the_first),
         TEST(a_page_that_moved_says_so_for_a_while),
+        TEST(a_page_that_moved_calls_only_a_node_away_that_is),
         PROMISE_WITH("P9", a_page_that_moved_to_a_node_that_is_behind_says_so, begin, end),
         PROMISE_WITH("P10", without_a_majority_the_room_is_read_only, begin, end),
         TEST(nothing_changed_is_nothing_sent),
