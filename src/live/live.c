@@ -470,6 +470,11 @@ void live_typing(struct live *live)
     live->host->typing(live->host->owner, live);
 }
 
+int live_hint(const struct live *live)
+{
+    return live->is_rejoin || live->is_patch ? CHAT_ACCEPTED : live->address.hint;
+}
+
 void live_new_id(struct live *live, struct command_id *id)
 {
     uint8_t random[10];

@@ -28,11 +28,13 @@ struct live_ref { /* of an event that waits for its answer */
     uint8_t len; /* 0: nobody waits */
 };
 
+enum { LIVE_HINT_UNKNOWN = -1 }; /* what became of that form is not known */
+
 struct live_address { /* what a path shows */
     const struct view *view;
     char room[ROOM_MAX]; /* for a room's page; canonical */
     uint8_t room_len;
-    int hint; /* enum chat_refusal to show at first (a form without JavaScript was refused) */
+    int hint; /* enum chat_refusal of a form that was sent without JavaScript, or LIVE_HINT_UNKNOWN */
 };
 
 enum live_find { LIVE_FOUND, LIVE_NOWHERE, LIVE_ELSEWHERE /* a full page load of `to` */ };
@@ -137,6 +139,8 @@ void live_history(struct live *live, uint64_t before_number);
 void live_watch(struct live *live, const struct command_id *id);
 void live_wake(struct live *live, uint32_t ms);
 void live_typing(struct live *live);
+/* What became of the form that led to this address: told once, though the address stays. */
+int live_hint(const struct live *live);
 /* A fresh command id. */
 void live_new_id(struct live *live, struct command_id *id);
 int64_t live_wall_ms(struct live *live);

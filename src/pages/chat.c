@@ -65,7 +65,9 @@ enum hint {
     HINT_NOT_SENT, /* nobody to ask */
     HINT_CHECKING,
     HINT_UNKNOWN, /* nobody knew, all the time that was asked */
-    HINT_EARLIER
+    HINT_EARLIER,
+    HINT_POSTED,     /* a form without JavaScript: nobody knew */
+    HINT_POSTED_USED /* and: its id was another message's */
 };
 
 struct chat_model {
@@ -241,6 +243,15 @@ static struct slice rendered_by(const struct live *live)
     return slice_make(live->identity->node, live->identity->node_len);
 }
 
+/* Of a form that was sent without JavaScript: its text has gone from the page, whatever became of it. */
+static void show_posted(struct chat_model *model, int hint)
+{
+    if (hint == LIVE_HINT_UNKNOWN) model->hint = HINT_POSTED;
+    if (hint <= CHAT_ACCEPTED) return;
+    model->hint = hint == CHAT_ID_USED ? HINT_POSTED_USED : HINT_REFUSED;
+    model->refusal = (uint8_t)hint;
+}
+
 static void chat_mount(struct live *live, void *page)
 {
     struct chat_model *model = page;
@@ -250,10 +261,7 @@ static void chat_mount(struct live *live, void *page)
     live_new_id(live, &model->id);
     model->at_start = is_at_start(shared);
     seen_all(model);
-    if (live->address.hint > CHAT_ACCEPTED) {
-        model->hint = live->address.hint == CHAT_NO_LEADER ? HINT_NOT_SENT : HINT_REFUSED;
-        model->refusal = (uint8_t)live->address.hint;
-    }
+    show_posted(model, live_hint(live));
     if (live->state == LIVE_DEAD) return;
 
     int64_t now = live_wall_ms(live);
@@ -567,6 +575,13 @@ static void fill_hint(struct chat_page *view, const struct chat_model *model)
         break;
     case HINT_EARLIER:
         buf_add(out, slice_of("Your earlier message was sent, this one not yet."));
+        break;
+    case HINT_POSTED:
+        buf_add(out, slice_of("Not known whether your message was sent. If it was, it shows here "
+                              "in a moment."));
+        break;
+    case HINT_POSTED_USED:
+        buf_add(out, slice_of("Your earlier message was sent, this one not."));
         break;
     case HINT_REFUSED:
         if (model->refusal == CHAT_TOO_FAST && model->wait_ms > 0) {

@@ -97,11 +97,12 @@ static void home_mount(struct live *live, void *page)
 {
     struct home_model *model = page;
     visitor_mount(&model->visitor, live, &shared_of(live)->side);
-    if (live->address.hint == CHAT_NAME_INVALID) {
+    int hint = live_hint(live);
+    if (hint == CHAT_NAME_INVALID) {
         model->visitor.name_state = NAME_INVALID;
-    } else if (live->address.hint > CHAT_ACCEPTED) {
+    } else if (hint > CHAT_ACCEPTED) {
         model->room_state = ROOM_INVALID;
-        model->refusal = (uint8_t)live->address.hint;
+        model->refusal = (uint8_t)hint;
     }
 }
 

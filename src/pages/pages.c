@@ -20,7 +20,7 @@ bool pages_is_reserved(struct slice word)
     return false;
 }
 
-/* "e=too_fast" among the fields of the query. */
+/* "e=too_fast" among the fields of the query, or "e=unknown". */
 static int hint_of(struct slice query)
 {
     static const enum chat_refusal refusals[] = {
@@ -31,6 +31,7 @@ static int hint_of(struct slice query)
     while (query.len > 0) {
         struct slice field = slice_cut(&query, '&');
         if (!slice_starts(field, slice_of("e="))) continue;
+        if (slice_is(slice_skip(field, 2), "unknown")) return LIVE_HINT_UNKNOWN;
         for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
             if (slice_is(slice_skip(field, 2), chat_refusal_word(refusals[i])))
                 return (int)refusals[i];

@@ -473,26 +473,70 @@ static void a_join_shows_the_newest_and_a_patch_resets_them(void **state)
     assert_true(sent_has(",true]"));
 }
 
+/* The page of a GET, with a final NUL. */
+static void render_dead(struct buf *html, struct buf *title, const char *path)
+{
+    struct live_address address;
+    buf_reset(html);
+    buf_reset(title);
+    pages_find(slice_from(path), &address, title);
+    live_dead_render(&world.host, &address, &world.kari, &world.chat, 0, "NONCE", html, title);
+    buf_add_char(html, '\0');
+}
+
 static void the_dead_page_is_readable_and_has_the_forms(void **state)
 {
     (void)state;
     struct buf html, title;
-    struct live_address address;
     say(&world.maja, "hello", 1, 0);
     buf_init(&html, FRAME_MAX);
     buf_init(&title, 1024);
-    pages_find(slice_of("/lobby?e=no_leader"), &address, &title);
-    live_dead_render(&world.host, &address, &world.kari, &world.chat, 0, "NONCE", &html, &title);
-    buf_add_char(&html, '\0');
+    render_dead(&html, &title, "/lobby");
     assert_true(slice_starts(buf_slice(&html), slice_of("<style nonce=\"NONCE\">")));
     assert_non_null(strstr(html.at, "<p>hello</p>"));
     assert_non_null(strstr(html.at, "action=\"/lobby\" method=\"post\""));
     assert_non_null(strstr(html.at, "name=\"_csrf_token\" value=\""));
-    assert_non_null(strstr(html.at, "Not sent: no leader. Your text is still here."));
     assert_null(strstr(html.at, " style="));
+    assert_null(strstr(html.at, "class=\"err\""));
     assert_true(slice_is(buf_slice(&title), "#lobby"));
     buf_close(&html);
     buf_close(&title);
+}
+
+static void without_javascript_an_outcome_is_told_in_words_that_are_true(void **state)
+{
+    (void)state;
+    static const char *const told[][2] = {
+        {"/lobby?e=no_leader", "Not sent: no leader.</span>"},
+        {"/lobby?e=too_fast", "Slow down a little.</span>"},
+        {"/lobby?e=id_used", "Your earlier message was sent, this one not.</span>"},
+        {"/lobby?e=unknown", "Not known whether your message was sent."},
+    };
+    struct buf html, title;
+    buf_init(&html, FRAME_MAX);
+    buf_init(&title, 1024);
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        render_dead(&html, &title, told[i][0]);
+        assert_non_null(strstr(html.at, told[i][1]));
+        assert_null(strstr(html.at, "still here"));
+    }
+    buf_close(&html);
+    buf_close(&title);
+}
+
+/* The address stays as it is while the page lives. */
+static void what_became_of_a_form_is_not_told_again(void **state)
+{
+    (void)state;
+    join_as(&world.kari, "/lobby?e=no_leader", ",\"_mounts\":0");
+    assert_true(sent_has("Not sent: no leader."));
+    join_as(&world.kari, "/lobby?e=no_leader", ",\"_mounts\":1");
+    assert_false(sent_has("Not sent: no leader."));
+    join_as(&world.kari, "/?e=invalid_room", ",\"_mounts\":1");
+    assert_false(sent_has("There can be no room of that name."));
+    receive("[\"4\",\"9\",\"lv:lt\",\"live_patch\","
+            "{\"url\":\"http://127.0.0.1:4002/lobby?e=unknown\"}]");
+    assert_false(sent_has("Not known whether"));
 }
 
 static void who_has_no_name_reads_and_is_asked_for_one(void **state)
@@ -1197,6 +1241,9 @@ int main(void)
         TEST(a_message_is_one_item_for_everybody),
         TEST(a_join_shows_the_newest_and_a_patch_resets_them),
         TEST(the_dead_page_is_readable_and_has_the_forms),
+        PROMISE_WITH("P6", without_javascript_an_outcome_is_told_in_words_that_are_true, begin,
+                     end),
+        TEST(what_became_of_a_form_is_not_told_again),
         TEST(who_has_no_name_reads_and_is_asked_for_one),
         TEST(an_accepted_message_empties_the_box_under_a_new_id),
         TEST(a_blank_message_is_cleared_and_sent_nowhere),

@@ -29,6 +29,8 @@ static void every_path_shows_its_page(void **state)
     assert_ptr_equal(address.view, &chat_view);
     assert_true(slice_is(slice_make(address.room, address.room_len), "lobby"));
     assert_int_equal(address.hint, CHAT_NO_LEADER);
+    assert_int_equal(find("/lobby?e=unknown"), LIVE_FOUND);
+    assert_int_equal(address.hint, LIVE_HINT_UNKNOWN);
     assert_int_equal(find("/lobby#latest"), LIVE_FOUND);
     assert_int_equal(address.hint, CHAT_ACCEPTED);
     assert_int_equal(find("/lobby?e=nonsense"), LIVE_FOUND);
