@@ -22,6 +22,7 @@ struct forward {
     struct command_request *by_id; /* the first of each id; others hang on its `same` */
     struct command_request *all;   /* the same ones, oldest first */
     struct command_request *due, **due_last;
+    uint64_t last_sending;
     size_t waiting;
     bool has_leader; /* at the end of the last turn */
     uint64_t results[5];
@@ -109,12 +110,14 @@ static void answer_at_once(struct forward *forward, struct command_request *requ
     request->on_answer(request, &given);
 }
 
-struct forward *forward_new(struct chat *chat, unsigned election_timeout_ms,
+struct forward *forward_new(struct chat *chat, unsigned election_timeout_ms, uint64_t last_sending,
                             const struct forward_handler *handler)
 {
     struct forward *forward = mem_new(sizeof *forward);
-    *forward = (struct forward){
-        .chat = chat, .handler = *handler, .election_timeout_ms = election_timeout_ms};
+    *forward = (struct forward){.chat = chat,
+                                .handler = *handler,
+                                .election_timeout_ms = election_timeout_ms,
+                                .last_sending = last_sending};
     forward->due_last = &forward->due;
     return forward;
 }
@@ -150,6 +153,7 @@ void forward_add(struct forward *forward, struct command_request *request, uint6
     request->is_due = false;
     request->deadline_ms = now_ms + FORWARD_DEADLINE_MS;
     request->again_ms = 0;
+    request->sending = 0;
 
     struct command_request *known = find(forward, &command->id);
     if (known != NULL && known->content != request->content) {
@@ -178,7 +182,8 @@ static void send_one(struct forward *forward, struct command_request *request, u
     request->command.retried = request->state == REQUEST_RETRIED;
     if (request->state == REQUEST_NEW) request->state = REQUEST_SENT;
     request->again_ms = now_ms + forward->election_timeout_ms * 3 / 2;
-    forward->handler.send(forward->handler.owner, &request->command);
+    request->sending = forward->last_sending;
+    forward->handler.send(forward->handler.owner, &request->command, request->sending);
 }
 
 void forward_flush(struct forward *forward, bool has_leader, uint64_t now_ms)
@@ -186,6 +191,7 @@ void forward_flush(struct forward *forward, bool has_leader, uint64_t now_ms)
     forward->has_leader = has_leader;
     if (!has_leader || forward->due == NULL) return;
     struct command_request *request = forward->due;
+    forward->last_sending++;
     forward->due = NULL;
     forward->due_last = &forward->due;
     while (request != NULL) {
@@ -198,10 +204,13 @@ void forward_flush(struct forward *forward, bool has_leader, uint64_t now_ms)
     forward->handler.flush(forward->handler.owner);
 }
 
-/* It was sent once already: from now on its copies say so. */
+/* It was sent once already: from now on its copies say so, and what is said of the first one counts no more. */
 static void again(struct forward *forward, struct command_request *request)
 {
-    if (request->state == REQUEST_SENT) request->state = REQUEST_RETRIED;
+    if (request->state == REQUEST_SENT) {
+        request->state = REQUEST_RETRIED;
+        request->sending = 0;
+    }
     make_due(forward, request);
 }
 
@@ -303,7 +312,7 @@ static void used(struct forward *forward, struct command_request *request)
 }
 
 void forward_refused(struct forward *forward, const struct command_id *id,
-                     enum chat_refusal refusal, uint32_t wait_ms, bool was_retried)
+                     enum chat_refusal refusal, uint32_t wait_ms, uint64_t sending)
 {
     struct command_request *request = find(forward, id);
     if (request == NULL || request->state == REQUEST_NEW) return;
@@ -311,9 +320,8 @@ void forward_refused(struct forward *forward, const struct command_id *id,
         duplicate(forward, request);
         return;
     }
-    bool is_retried = request->state == REQUEST_RETRIED;
-    if (is_retried && !was_retried) return; /* of an earlier copy */
-    if (!is_retried) {
+    if (sending != request->sending) return; /* of an earlier copy, or an earlier request's */
+    if (request->state == REQUEST_SENT) {
         refuse(forward, request, refusal, wait_ms);
         return;
     }

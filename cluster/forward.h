@@ -13,10 +13,14 @@
  * leader then: whoever waits hears the truth, and a page sends it again when there is one.
  *
  * Once a command may be in a log, the answer is never REFUSED on the word of a leader that judged
- * another copy of it: a refusal counts if it is for the copy that was sent last. A leader with other
- * limits may even then refuse what an earlier one let in: that is UNKNOWN. And that the id is used for
- * another message (id_used) counts when that message is applied here, for the leader may only have it
- * in its queue.
+ * another copy of it: a refusal counts if it is for the copy that was sent last. So each sending has a
+ * number, and a refusal gives it back. The mark would not do: a command that was answered UNKNOWN and is
+ * asked for again begins without one, and what the leader said of the first try may come as late as that.
+ * It may even have been another run of this node, so the numbers rise from where each is told to begin.
+ *
+ * A leader with other limits may refuse the last copy when an earlier leader has let one in: that is UNKNOWN.
+ * And that the id is used for another message (id_used) counts when that message is applied here, for the
+ * leader may only have it in its queue.
  *
  * Requests with the id of one that waits join it and get its answer; with other content they are
  * refused (id_used). At most COMMANDS_WAITING_MAX wait, then CHAT_BUSY.
@@ -30,13 +34,15 @@ struct forward;
 
 struct forward_handler {
     void *owner;
-    /* Brings one command on its way to the present leader, this node perhaps. */
-    void (*send)(void *owner, const struct send_message *command);
+    /* Brings one command on its way to the present leader, this node perhaps; all of one turn have the
+     * same number. */
+    void (*send)(void *owner, const struct send_message *command, uint64_t sending);
     /* After the last one of a turn: what was gathered goes out. */
     void (*flush)(void *owner);
 };
 
-struct forward *forward_new(struct chat *chat, unsigned election_timeout_ms,
+/* The first sending has the number behind `last_sending`. */
+struct forward *forward_new(struct chat *chat, unsigned election_timeout_ms, uint64_t last_sending,
                             const struct forward_handler *handler);
 /* Answers what waits: UNKNOWN, or REFUSED (no_leader) what was never sent. */
 void forward_free(struct forward *forward);
@@ -60,9 +66,9 @@ void forward_leader_changed(struct forward *forward);
 void forward_applied(struct forward *forward, const struct command_id *id,
                      enum chat_outcome outcome, const struct message_sent *event);
 
-/* A leader refused a copy that had this mark. */
+/* A leader refused a copy of this sending. */
 void forward_refused(struct forward *forward, const struct command_id *id,
-                     enum chat_refusal refusal, uint32_t wait_ms, bool was_retried);
+                     enum chat_refusal refusal, uint32_t wait_ms, uint64_t sending);
 
 /* Our own queue gave it back. */
 void forward_dropped(struct forward *forward, const struct command_id *id, bool may_be_in_log);

@@ -423,7 +423,7 @@ static void make_parts(struct node *node)
                                                           .on_refused = node_refuse,
                                                           .on_dropped = on_dropped});
     node->forward =
-        forward_new(options->chat, timeout_ms,
+        forward_new(options->chat, timeout_ms, node->before_ids,
                     &(struct forward_handler){
                         .owner = node, .send = node_send_command, .flush = node_flush_commands});
     node->barrier = barrier_new(timeout_ms, node->before_ids,

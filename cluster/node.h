@@ -63,7 +63,7 @@ struct command_request {         /* first member of the caller's; stays until it
     struct command_request *next, *prev; /* all, and those to be sent in this turn of the loop */
     struct command_request *next_due;
     UT_hash_handle hh;
-    uint64_t content, deadline_ms, again_ms;
+    uint64_t content, deadline_ms, again_ms, sending;
     int state;
     bool is_due;
 };

@@ -105,21 +105,22 @@ void node_flush_commands(void *owner)
     struct node *node = owner;
     if (node->frame_commands == 0) return;
     little_store(node->frame.at, node->frame_commands, 4);
-    rpc_send(node->rpc, node->leader, RPC_FORWARD, 0, buf_slice(&node->frame));
+    rpc_send(node->rpc, node->leader, RPC_FORWARD, node->frame_sending, buf_slice(&node->frame));
     node->frame_commands = 0;
     buf_reset(&node->frame);
 }
 
-void node_send_command(void *owner, const struct send_message *command)
+void node_send_command(void *owner, const struct send_message *command, uint64_t sending)
 {
     struct node *node = owner;
     if (node->is_leading) {
-        propose_add(node->propose, command, node->id);
+        propose_add(node->propose, command, node->id, sending);
         return;
     }
     if (node->frame_commands == 0) wire_put_u32(&node->frame, 0);
     command_encode(&node->frame, command);
     node->frame_commands++;
+    node->frame_sending = sending;
     bool is_full =
         node->frame.len >= FORWARD_FRAME_BYTES || node->frame_commands == FORWARD_COMMANDS_MAX;
     if (is_full) node_flush_commands(node);
@@ -138,7 +139,7 @@ static int on_forward(struct node *node, const struct rpc_frame *frame)
         /* Not the leader (any more): the sender finds that out by itself, and tries again. */
         if (!node->is_leading) continue;
         command.at_ms = 0;
-        propose_add(node->propose, &command, frame->peer);
+        propose_add(node->propose, &command, frame->peer, frame->id);
     }
     return 0;
 }
@@ -149,7 +150,7 @@ void node_refuse(void *owner, const struct proposal *proposal, enum chat_refusal
     struct node *node = owner;
     const struct command_id *id = &proposal->command.id;
     if (proposal->origin == node->id) {
-        forward_refused(node->forward, id, refusal, wait_ms, proposal->came_retried);
+        forward_refused(node->forward, id, refusal, wait_ms, proposal->sending);
         return;
     }
     struct buf *buf = &node->scratch;
@@ -157,8 +158,7 @@ void node_refuse(void *owner, const struct proposal *proposal, enum chat_refusal
     buf_append(buf, id, sizeof *id);
     wire_put_u8(buf, (uint8_t)refusal);
     wire_put_u32(buf, wait_ms);
-    wire_put_u8(buf, proposal->came_retried ? 1 : 0);
-    rpc_send(node->rpc, proposal->origin, RPC_REFUSED, 0, buf_slice(buf));
+    rpc_send(node->rpc, proposal->origin, RPC_REFUSED, proposal->sending, buf_slice(buf));
 }
 
 static int on_refused(struct node *node, const struct rpc_frame *frame)
@@ -168,12 +168,11 @@ static int on_refused(struct node *node, const struct rpc_frame *frame)
     struct slice bytes = wire_take(&wire, sizeof id);
     int refusal = wire_get_u8(&wire);
     uint32_t wait_ms = wire_get_u32(&wire);
-    bool was_retried = wire_get_u8(&wire) != 0;
     if (wire.failed || refusal == CHAT_ACCEPTED || refusal > CHAT_NO_LEADER) return ERR_FORMAT;
     memcpy(&id, bytes.at, sizeof id);
     /* A deposed leader's word is no good; a new one judges again. */
     if (frame->peer != node->leader) return 0;
-    forward_refused(node->forward, &id, (enum chat_refusal)refusal, wait_ms, was_retried);
+    forward_refused(node->forward, &id, (enum chat_refusal)refusal, wait_ms, frame->id);
     return 0;
 }
 

@@ -117,6 +117,7 @@ struct node {
 
     struct buf frame; /* commands for the leader, of this turn */
     uint32_t frame_commands;
+    uint64_t frame_sending;
     struct buf scratch; /* any other frame */
     uint64_t browsers, disk_bytes;
     char waits_for[NODE_NAME_MAX + 1]; /* while forming */
@@ -199,7 +200,7 @@ void node_on_link(void *owner, uint64_t peer);
 void node_tell_form(struct node *node, uint64_t to, bool wants_answer);
 void node_beat(struct node *node);
 void node_presence_tell(struct node *node);
-void node_send_command(void *owner, const struct send_message *command);
+void node_send_command(void *owner, const struct send_message *command, uint64_t sending);
 void node_flush_commands(void *owner);
 void node_refuse(void *owner, const struct proposal *proposal, enum chat_refusal refusal,
                  uint32_t wait_ms);

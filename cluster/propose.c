@@ -62,12 +62,13 @@ static void forget(struct propose *propose, struct proposal *proposal)
     mem_free(proposal);
 }
 
-static struct proposal *proposal_new(const struct send_message *command, uint64_t origin)
+static struct proposal *proposal_new(const struct send_message *command, uint64_t origin,
+                                     uint64_t sending)
 {
     struct proposal *proposal = mem_new(sizeof *proposal + command_texts_len(command));
     command_copy(&proposal->command, command, proposal->bytes);
     proposal->origin = origin;
-    proposal->came_retried = command->retried;
+    proposal->sending = sending;
     proposal->content = command_content(&command->sender_id, command->room, command->text);
     proposal->queued_ns = clock_ns();
     return proposal;
@@ -105,9 +106,10 @@ static void refuse(struct propose *propose, const struct proposal *proposal,
     propose->handler.on_refused(propose->handler.owner, proposal, refusal, wait_ms);
 }
 
-void propose_add(struct propose *propose, const struct send_message *command, uint64_t origin)
+void propose_add(struct propose *propose, const struct send_message *command, uint64_t origin,
+                 uint64_t sending)
 {
-    struct proposal *proposal = proposal_new(command, origin);
+    struct proposal *proposal = proposal_new(command, origin, sending);
     struct proposal *known = find(propose, &command->id);
     enum chat_refusal refusal = CHAT_ACCEPTED;
     if (known != NULL && known->content != proposal->content) refusal = CHAT_ID_USED;
@@ -115,6 +117,8 @@ void propose_add(struct propose *propose, const struct send_message *command, ui
                    propose->bytes + text_bytes(command) > PROPOSE_BYTES_MAX;
     if (known == NULL && is_full) refusal = CHAT_BUSY;
     if (refusal != CHAT_ACCEPTED) refuse(propose, proposal, refusal, 0);
+    bool joins = known != NULL && refusal == CHAT_ACCEPTED;
+    if (joins && known->origin == origin) known->sending = sending;
     if (known != NULL || refusal != CHAT_ACCEPTED) {
         mem_free(proposal);
         return;

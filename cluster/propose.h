@@ -22,10 +22,10 @@ struct propose;
 
 struct proposal { /* one command with its own copy of the bytes */
     struct send_message command;
-    uint64_t origin; /* raft id of the node that took it */
+    uint64_t origin;  /* raft id of the node that took it, */
+    uint64_t sending; /* and how that calls its last copy that came: it goes back with a refusal */
     uint64_t content;
     uint64_t queued_ns;
-    bool came_retried; /* as it was when it came; command.retried also says: its rate is paid */
     struct proposal *next, *prev;
     UT_hash_handle hh;
     char bytes[];
@@ -54,7 +54,8 @@ struct propose *propose_new(struct chat *chat, size_t queue_max,
 void propose_free(struct propose *propose);
 
 /* Copies the command. What it answers at once comes by on_refused. */
-void propose_add(struct propose *propose, const struct send_message *command, uint64_t origin);
+void propose_add(struct propose *propose, const struct send_message *command, uint64_t origin,
+                 uint64_t sending);
 
 /* Makes a batch and submits it, if nothing is in flight and something is queued. Only for a leader
  * that is ready. */

@@ -27,20 +27,20 @@ static void hear_forward(struct world_node *node, const struct frame *frame)
     struct errmsg errmsg;
     if (command_decode(&command, &rest, &errmsg) != 0 || !node->is_leading) return;
     command.at_ms = 0;
-    propose_add(node->propose, &command, node->world->nodes[frame->from].disk.id);
+    propose_add(node->propose, &command, node->world->nodes[frame->from].disk.id, frame->request);
 }
 
-void node_send_command(void *owner, const struct send_message *command)
+void node_send_command(void *owner, const struct send_message *command, uint64_t sending)
 {
     struct world_node *node = owner;
     struct buf buf;
     if (node->is_leading) {
-        propose_add(node->propose, command, node->disk.id);
+        propose_add(node->propose, command, node->disk.id, sending);
         return;
     }
     buf_init(&buf, FRAME_MAX);
     command_encode(&buf, command);
-    frame_send(node, (unsigned)node->leader - 1, FRAME_FORWARD, 0, buf_slice(&buf));
+    frame_send(node, (unsigned)node->leader - 1, FRAME_FORWARD, sending, buf_slice(&buf));
     buf_close(&buf);
 }
 
@@ -49,15 +49,14 @@ void node_on_refused(void *owner, const struct proposal *proposal, enum chat_ref
 {
     struct world_node *node = owner;
     const struct command_id *id = &proposal->command.id;
-    char body[sizeof *id + 2];
+    char body[sizeof *id + 1];
     if (proposal->origin == node->disk.id) {
-        forward_refused(node->forward, id, refusal, wait_ms, proposal->came_retried);
+        forward_refused(node->forward, id, refusal, wait_ms, proposal->sending);
         return;
     }
     memcpy(body, id, sizeof *id);
     body[sizeof *id] = (char)refusal;
-    body[sizeof *id + 1] = proposal->came_retried ? 1 : 0;
-    frame_send(node, (unsigned)proposal->origin - 1, FRAME_REFUSED, 0,
+    frame_send(node, (unsigned)proposal->origin - 1, FRAME_REFUSED, proposal->sending,
                slice_make(body, sizeof body));
 }
 
@@ -67,7 +66,7 @@ static void hear_refused(struct world_node *node, const struct frame *frame)
     memcpy(&id, frame->body->bytes, sizeof id);
     if (node->world->nodes[frame->from].disk.id != node->leader) return;
     forward_refused(node->forward, &id, (enum chat_refusal)frame->body->bytes[sizeof id], 0,
-                    frame->body->bytes[sizeof id + 1] != 0);
+                    frame->request);
 }
 
 /* ---- missing events ---- */

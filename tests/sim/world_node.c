@@ -215,7 +215,7 @@ static void on_dropped(void *owner, const struct proposal *proposal, bool may_be
     struct world_node *node = owner;
     if (proposal->origin != node->disk.id || node->is_closing) return;
     if (node->world->mistake == LOST_IS_REFUSED) {
-        forward_refused(node->forward, &proposal->command.id, CHAT_NO_LEADER, 0, true);
+        forward_refused(node->forward, &proposal->command.id, CHAT_NO_LEADER, 0, proposal->sending);
         return;
     }
     forward_dropped(node->forward, &proposal->command.id, may_be_in_log);
@@ -359,7 +359,7 @@ static void make_parts(struct world_node *node)
                                                           .on_refused = node_on_refused,
                                                           .on_dropped = on_dropped});
     node->forward =
-        forward_new(&node->chat, WORLD_ELECTION_MS,
+        forward_new(&node->chat, WORLD_ELECTION_MS, node->host.life << 32,
                     &(struct forward_handler){
                         .owner = node, .send = node_send_command, .flush = nothing_to_flush});
     node->backfill = node_backfill_new(node);

@@ -51,7 +51,7 @@ enum frame_kind { FRAME_FORWARD, FRAME_REFUSED, FRAME_ASK, FRAME_EVENTS, FRAME_B
 
 void frame_send(struct world_node *node, unsigned to, enum frame_kind kind, uint64_t request,
                 struct slice body);
-void node_send_command(void *owner, const struct send_message *command);
+void node_send_command(void *owner, const struct send_message *command, uint64_t sending);
 void node_on_refused(void *owner, const struct proposal *proposal, enum chat_refusal refusal,
                      uint32_t wait_ms);
 struct backfill *node_backfill_new(struct world_node *node);

@@ -11,7 +11,7 @@
 #include "promise.h"
 
 /* Requests are static: what a test leaves behind when it fails is answered at the end of it. */
-enum { ELECTION_MS = 400, AGAIN_MS = 600 };
+enum { ELECTION_MS = 400, AGAIN_MS = 600, BEFORE_SENDINGS = 1000 };
 
 struct asked { /* one command and its answer */
     struct command_request request;
@@ -23,15 +23,15 @@ struct desk {
     struct chat chat;
     struct forward *forward;
     unsigned sent, sent_retried, flushed;
-    struct command_id last;
+    uint64_t sending; /* the last one */
 };
 
-static void on_send(void *owner, const struct send_message *command)
+static void on_send(void *owner, const struct send_message *command, uint64_t sending)
 {
     struct desk *desk = owner;
     desk->sent++;
     if (command->retried) desk->sent_retried++;
-    desk->last = command->id;
+    desk->sending = sending;
 }
 
 static void on_flush(void *owner)
@@ -47,7 +47,7 @@ static int setup(void **state)
     desk = (struct desk){.sent = 0};
     chat_init(&desk.chat, &limits);
     desk.forward =
-        forward_new(&desk.chat, ELECTION_MS,
+        forward_new(&desk.chat, ELECTION_MS, BEFORE_SENDINGS,
                     &(struct forward_handler){.owner = &desk, .send = on_send, .flush = on_flush});
     *state = &desk;
     return 0;
@@ -219,7 +219,7 @@ static void a_leaders_refusal_is_passed_on(void **state)
     static struct asked one;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
-    forward_refused(desk->forward, &one.request.command.id, CHAT_TOO_FAST, 250, false);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_TOO_FAST, 250, desk->sending);
     assert_refused(&one, CHAT_TOO_FAST);
     assert_int_equal(one.answer.wait_ms, 250);
 }
@@ -230,14 +230,39 @@ static void the_refusal_of_an_earlier_copy_counts_no_more(void **state)
     static struct asked one;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
+    uint64_t first = desk->sending;
     forward_leader_changed(desk->forward);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_TEXT_TOO_LONG, 0, first);
     forward_flush(desk->forward, true, 10);
-    forward_refused(desk->forward, &one.request.command.id, CHAT_TEXT_TOO_LONG, 0, false);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_TEXT_TOO_LONG, 0, first);
     assert_int_equal(one.answers, 0);
-    forward_refused(desk->forward, &one.request.command.id, CHAT_BUSY, 0, true);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_BUSY, 0, desk->sending);
     assert_int_equal(one.answers, 0); /* tried again */
-    forward_refused(desk->forward, &one.request.command.id, CHAT_TEXT_TOO_LONG, 0, true);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_TEXT_TOO_LONG, 0, desk->sending);
     assert_answer(&one, ANSWER_UNKNOWN); /* the first leader may have let it in */
+}
+
+/* A page asks again for what was answered UNKNOWN, and has forgotten that it is not the first time. What the
+ * leader said then was on its way all the while, and it has taken this one. */
+static void the_late_refusal_of_an_earlier_request_counts_for_nothing(void **state)
+{
+    struct desk *desk = *state;
+    static struct asked before, now;
+    ask(desk, &before, 1, "hello", 0);
+    forward_flush(desk->forward, true, 0);
+    assert_int_equal(desk->sending, BEFORE_SENDINGS + 1);
+    forward_tick(desk->forward, AGAIN_MS);
+    forward_flush(desk->forward, true, AGAIN_MS);
+    uint64_t first = BEFORE_SENDINGS + 1, second = desk->sending;
+    forward_tick(desk->forward, FORWARD_DEADLINE_MS);
+    assert_answer(&before, ANSWER_UNKNOWN);
+    ask(desk, &now, 1, "hello", FORWARD_DEADLINE_MS);
+    forward_flush(desk->forward, true, FORWARD_DEADLINE_MS);
+    forward_refused(desk->forward, &now.request.command.id, CHAT_TOO_FAST, 250, first);
+    forward_refused(desk->forward, &now.request.command.id, CHAT_TOO_FAST, 250, second);
+    assert_int_equal(now.answers, 0);
+    apply(desk, &now);
+    assert_answer(&now, ANSWER_ACCEPTED);
 }
 
 static void two_requests_with_one_id_share_the_answer(void **state)
@@ -266,7 +291,7 @@ static void a_second_time_is_a_duplicate_with_the_first_number(void **state)
     apply(desk, &one);
     ask(desk, &two, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
-    forward_refused(desk->forward, &two.request.command.id, CHAT_DUPLICATE, 0, false);
+    forward_refused(desk->forward, &two.request.command.id, CHAT_DUPLICATE, 0, desk->sending);
     assert_answer(&two, ANSWER_ACCEPTED);
     assert_int_equal(two.answer.number, 1);
     forward_results(desk->forward, results);
@@ -280,7 +305,7 @@ static void a_duplicate_that_is_not_applied_here_yet_waits_for_it(void **state)
     static struct asked one;
     ask(desk, &one, 1, "hello", 0);
     forward_flush(desk->forward, true, 0);
-    forward_refused(desk->forward, &one.request.command.id, CHAT_DUPLICATE, 0, false);
+    forward_refused(desk->forward, &one.request.command.id, CHAT_DUPLICATE, 0, desk->sending);
     assert_int_equal(one.answers, 0);
     apply(desk, &one); /* the first copy arrives */
     assert_answer(&one, ANSWER_ACCEPTED);
@@ -308,7 +333,7 @@ static void that_an_id_is_used_counts_for_a_retry_only_once_it_is_applied(void *
     forward_flush(desk->forward, true, 0);
     forward_leader_changed(desk->forward);
     forward_flush(desk->forward, true, 10);
-    forward_refused(desk->forward, &mine.request.command.id, CHAT_ID_USED, 0, true);
+    forward_refused(desk->forward, &mine.request.command.id, CHAT_ID_USED, 0, desk->sending);
     assert_int_equal(mine.answers, 0);
     apply(desk, &mine); /* the first copy */
     assert_answer(&mine, ANSWER_ACCEPTED);
@@ -493,6 +518,8 @@ int main(void)
         PROMISE_WITH("P6 P10", what_was_sent_is_unknown_when_no_leader_comes, setup, teardown),
         TEST(a_leaders_refusal_is_passed_on),
         PROMISE_WITH("P6", the_refusal_of_an_earlier_copy_counts_no_more, setup, teardown),
+        PROMISE_WITH("P6", the_late_refusal_of_an_earlier_request_counts_for_nothing, setup,
+                     teardown),
         TEST(two_requests_with_one_id_share_the_answer),
         PROMISE_WITH("P3", a_second_time_is_a_duplicate_with_the_first_number, setup, teardown),
         PROMISE_WITH("P9", a_duplicate_that_is_not_applied_here_yet_waits_for_it, setup, teardown),

@@ -20,7 +20,7 @@ struct log { /* stands in for raft and for those who wait */
     unsigned refused, dropped, maybe_dropped;
     enum chat_refusal last_refusal;
     uint64_t last_origin;
-    bool last_retried;
+    uint64_t last_sending;
     unsigned last_id; /* of the command that was applied last */
     bool is_out_of_order;
 };
@@ -60,7 +60,7 @@ static void on_refused(void *owner, const struct proposal *proposal, enum chat_r
     log->refused++;
     log->last_refusal = refusal;
     log->last_origin = proposal->origin;
-    log->last_retried = proposal->came_retried;
+    log->last_sending = proposal->sending;
 }
 
 static void on_dropped(void *owner, const struct proposal *proposal, bool may_be_in_log)
@@ -107,7 +107,7 @@ static struct send_message command(unsigned id, const char *text)
 static void add(struct log *log, unsigned id, const char *text)
 {
     struct send_message made = command(id, text);
-    propose_add(log->propose, &made, 5);
+    propose_add(log->propose, &made, 5, 0);
 }
 
 static void a_turns_commands_are_one_entry_of_a_lawful_length(void **state)
@@ -213,13 +213,26 @@ static void who_writes_too_fast_is_refused_but_not_for_a_retry(void **state)
         struct send_message made = command(i, "hello");
         memset(&made.sender_id, 1, sizeof made.sender_id);
         made.retried = i == 4;
-        propose_add(log->propose, &made, 5);
+        propose_add(log->propose, &made, 5, 100 + i);
     }
     propose_pump(log->propose, 0, 1000);
     assert_int_equal(log->refused, 1);
     assert_int_equal(log->last_refusal, CHAT_TOO_FAST);
-    assert_false(log->last_retried);
+    assert_int_equal(log->last_sending, 103);
     assert_int_equal(log->commands, 3);
+}
+
+static void a_refusal_is_for_the_last_copy_that_came_from_its_node(void **state)
+{
+    struct log *log = *state;
+    struct send_message made = command(1, " \t ");
+    propose_add(log->propose, &made, 5, 101);
+    propose_add(log->propose, &made, 5, 102);
+    propose_add(log->propose, &made, 6, 103);
+    propose_pump(log->propose, 0, 1000);
+    assert_int_equal(log->refused, 1);
+    assert_int_equal(log->last_origin, 5);
+    assert_int_equal(log->last_sending, 102);
 }
 
 static void a_leader_that_is_none_keeps_the_queue_and_asks_no_token_twice(void **state)
@@ -228,7 +241,7 @@ static void a_leader_that_is_none_keeps_the_queue_and_asks_no_token_twice(void *
     for (unsigned i = 1; i <= 2; i++) {
         struct send_message made = command(i, "hello");
         memset(&made.sender_id, 1, sizeof made.sender_id);
-        propose_add(log->propose, &made, 5);
+        propose_add(log->propose, &made, 5, 0);
     }
     log->answer = SUBMIT_LATER;
     for (int i = 0; i < 5; i++)
@@ -344,6 +357,7 @@ int main(void)
         PROMISE_WITH("P3", what_is_applied_already_is_a_duplicate, setup, teardown),
         TEST(commands_of_peers_are_judged_again),
         TEST(who_writes_too_fast_is_refused_but_not_for_a_retry),
+        PROMISE_WITH("P6", a_refusal_is_for_the_last_copy_that_came_from_its_node, setup, teardown),
         TEST(a_leader_that_is_none_keeps_the_queue_and_asks_no_token_twice),
         PROMISE_WITH("P4", commands_leave_in_the_order_in_which_they_came, setup, teardown),
         TEST(a_disk_that_is_short_of_space_refuses),
