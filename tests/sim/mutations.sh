@@ -41,6 +41,9 @@ entries that the store has are applied again@masked@cluster/machine.c@s/if \(ind
 a failed write does not end the process@found@cluster/guard.c@s/fatal\(append.guard, "the log could not be written", status\);/;/
 what raft tells of its disk in a trace is passed over@found@cluster/guard.c@s/fatal\(guard, message, RAFT_IOERR\);/(void)message;/
 a snapshot that cannot be read is passed over@found@cluster/guard.c@s/if \(status != 0 && !is_closing\) fatal\(get.guard, "the snapshot could not be read", status\);/(void)is_closing;/
+a log that stands still ends nobody@found@cluster/watchdog.c@s/return is_still \? WATCHDOG_NOT_STORED : WATCHDOG_WELL;/return is_still \&\& view == 0 ? WATCHDOG_NOT_STORED : WATCHDOG_WELL;/
+a slow disk counts as one that hangs@found@cluster/watchdog.c@s/\|\| moves \|\|/|| (moves \&\& tick_ms == 0) ||/
+a full disk counts as one that hangs@found@cluster/watchdog.c@s/ \|\| view->lacks_room\)/)/
 an entry that comes again too early is let in@found@cluster/guard.c@s/if \(is_new && is_held\(guard, index, term\)\) return true;/if (is_new \&\& is_held(guard, index, term) \&\& term == 0) return true;/
 time goes back with the clock@found@src/chat/chat.c@s/command->at_ms > chat->at_ms \? command->at_ms : chat->at_ms/command->at_ms/
 what was in flight is told as never sent@found@cluster/propose.c@s/drop_all\(propose, in_flight, true\);/drop_all(propose, in_flight, false);/
