@@ -863,6 +863,18 @@ static bool begins(const char *message, const char *words)
     return strncmp(message, words, strlen(words)) == 0;
 }
 
+/* That a log is cut is told by nobody, nor that it could not be: only how the work begins, in raft's own loop, that
+ * it has come to its good end, on a thread of the pool, and that it is over, in the loop again. So the flag
+ * has one owner at a time: libuv hands it over with the work. */
+static void follow_cut(struct guard *guard, const char *message)
+{
+    if (strcmp(message, "set truncate work") == 0) guard->is_cutting = true;
+    if (strcmp(message, "uv truncate work cb ok") == 0) guard->is_cutting = false;
+    if (strcmp(message, "clear truncate work") != 0 || !guard->is_cutting) return;
+    guard->is_cutting = false;
+    fatal(guard, "the log could not be cut", RAFT_IOERR);
+}
+
 static void on_diagnostic(struct guard *guard, const char *message)
 {
     static const char *const deadly[] = {"retry failed write", "unlink segment",
@@ -871,6 +883,7 @@ static void on_diagnostic(struct guard *guard, const char *message)
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) { /* maybe from a pool thread */
         if (begins(message, deadly[i])) fatal(guard, message, RAFT_IOERR);
     }
+    follow_cut(guard, message);
     /* These two come from raft's own loop only. */
     bool is_segment = begins(message, segment);
     if ((!is_segment && !begins(message, snapshot)) || guard->handler.on_retry == NULL) return;

@@ -36,9 +36,14 @@
  *   lost when it ended, or another leader sent, may be
  *   at a stand-by, and what it puts in its place looks
  *   the same
- *   a failed append, snapshot, truncation, term or vote   ends the process
- *   is forgotten; a failed write is retried by a wrong
- *   timer: NULL pointer
+ *   a failed append, snapshot, term or vote, or closing   ends the process
+ *   of a segment, is forgotten; a failed write is retried
+ *   by a wrong timer: NULL pointer
+ *   a log that cannot be cut, for want of a descriptor or  ends the process
+ *   of space or because it cannot be read, is gone on
+ *   with, without a word: what comes instead is written
+ *   behind what was to be cut, and stands at wrong indexes
+ *   after the next start
  *   a snapshot that cannot be read for a follower: raft   ends the process
  *   frees what it never got
  *   a snapshot that was read for a follower is sent by    is not sent
@@ -149,6 +154,7 @@ struct guard {
 
     struct guard_hold *holds;
     raft_index append_at;               /* of the next append's first entry */
+    bool is_cutting;                    /* the disk cuts the log: see follow_cut */
     unsigned appending;                 /* appends that are under way, */
     uint64_t appending_bytes, appended; /* how large they are, and how many have ended */
 

@@ -40,6 +40,7 @@ a gap is not told@found@cluster/machine.c@s/open_gap\(machine, manifest\);\n    
 entries that the store has are applied again@masked@cluster/machine.c@s/if \(index <= machine->stored_index\) return;//
 a failed write does not end the process@found@cluster/guard.c@s/fatal\(append.guard, "the log could not be written", status\);/;/
 what raft tells of its disk in a trace is passed over@found@cluster/guard.c@s/fatal\(guard, message, RAFT_IOERR\);/(void)message;/
+a log that could not be cut is gone on with@found@cluster/guard.c@s/fatal\(guard, "the log could not be cut", RAFT_IOERR\);//
 a snapshot that cannot be read is passed over@found@cluster/guard.c@s/if \(status != 0 && !is_closing\) fatal\(get.guard, "the snapshot could not be read", status\);/(void)is_closing;/
 a log that stands still ends nobody@found@cluster/watchdog.c@s/return is_still \? WATCHDOG_NOT_STORED : WATCHDOG_WELL;/return is_still \&\& view == 0 ? WATCHDOG_NOT_STORED : WATCHDOG_WELL;/
 a slow disk counts as one that hangs@found@cluster/watchdog.c@s/\|\| moves \|\|/|| (moves \&\& tick_ms == 0) ||/

@@ -142,6 +142,20 @@ static void do_op(struct disk_op *op)
     if (op->kind == OP_PUT) write_snapshot(op);
 }
 
+static void trace(const struct disk_op *op, const char *message)
+{
+    op->sim_io->on_trace(op->sim_io, message);
+}
+
+/* What raft_uv says of it, and all that it says: test_cut.c. */
+static void trace_cut(const struct disk_op *op, bool is_done)
+{
+    trace(op, "set truncate work");
+    trace(op, "uv truncate work cb");
+    if (is_done) trace(op, "uv truncate work cb ok");
+    trace(op, "clear truncate work");
+}
+
 static void tell_done(struct disk_op *op, int status)
 {
     if (op->kind == OP_APPEND) op->append->cb(op->append, status);
@@ -165,11 +179,10 @@ static void fail_op(struct disk_op *op)
     struct sim_io *sim_io = op->sim_io;
     sim_io->is_failing = true;
     if (setjmp(sim_io->ending) == 0) {
-        bool is_traced = op->kind == OP_TRUNCATE;
-        if (op->kind == OP_APPEND && sim_chance(sim_io->host->sim, 50)) is_traced = true;
-        if (is_traced) {
-            sim_io->on_trace(sim_io, op->kind == OP_APPEND ? "retry failed write (write failed: -5)"
-                                                           : "truncate segment open-1: -5");
+        if (op->kind == OP_TRUNCATE) {
+            trace_cut(op, false);
+        } else if (op->kind == OP_APPEND && sim_chance(sim_io->host->sim, 50)) {
+            trace(op, "retry failed write (write failed: -5)");
         } else {
             tell_done(op, RAFT_IOERR);
         }
@@ -204,6 +217,7 @@ static void on_worked(struct host_event *event, bool is_dropped)
         }
         DL_DELETE(sim_io->ops, op);
         do_op(op);
+        if (op->kind == OP_TRUNCATE) trace_cut(op, true);
         tell_done(op, 0);
         op_free(op);
     }

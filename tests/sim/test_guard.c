@@ -551,12 +551,24 @@ static void the_trace_of_a_failed_write_ends_the_process(void **state)
     trace(&rig, "enqueue 1 entries");
     trace(&rig, "retry creating segment open-3");
     trace(&rig, "retry snapshot write");
+    for (unsigned i = 0; i < 2; i++) {
+        trace(&rig, "set truncate work");
+        trace(&rig, "uv truncate work cb");
+        trace(&rig, "uv truncate work cb ok");
+        trace(&rig, "uv truncate after work cb status:0");
+        trace(&rig, "clear truncate work");
+    }
     assert_int_equal(rig.fatals, 0);
     trace(&rig, "retry failed write (write failed: -5)");
     trace(&rig, "unlink segment 0001: no");
     trace(&rig, "sync data directory: no");
-    trace(&rig, "truncate segment open-1: no");
+    trace(&rig, "truncate segment open-1: no"); /* when it is closed */
     assert_int_equal(rig.fatals, 4);
+    trace(&rig, "set truncate work");
+    trace(&rig, "uv truncate work cb");
+    assert_int_equal(rig.fatals, 4);
+    trace(&rig, "clear truncate work");
+    assert_int_equal(rig.fatals, 5);
     rig_close(&rig);
 }
 
