@@ -11,9 +11,10 @@
  *                 something of ours has ended
  *
  * Any step forward, of the log or of one append, begins the second anew: a slow disk moves, and what is
- * large may take its time (LOG_STILL_BYTES_PER_S). So does a disk or a quota that has no room, which is somebody's to mend and must not end the node. While no
- * leader is heard, and in a gap, where all the disk's time goes to the events, the count waits. One that
- * is behind with nothing under way has not got it yet: that is the leader's or the network's doing.
+ * large may take its time (LOG_STILL_BYTES_PER_S). So does a disk or a quota that has no room, which is
+ * somebody's to mend and must not end the node. While no leader is heard, and in a gap, where all the
+ * disk's time goes to the events, the count waits. One that is behind with nothing under way has not got
+ * it yet: that is the leader's or the network's doing.
  *
  * A leader goes on by the disks of the others, so it is not ended but to give leadership away, and
  * soon. As a follower it is then one like any other.
