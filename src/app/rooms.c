@@ -9,7 +9,7 @@
 #include "pages/pages.h"
 
 enum {
-    LINGER_MS = 10 * 1000,        /* a room that nobody wants is kept so long */
+    LINGER_MS = 10 * 1000,        /* a room that nobody wants is kept so long, if it has messages */
     FRESH_BYTES_MAX = 128 * 1024, /* of messages that go out as one diff, and the last of them */
     FLOOD_PAUSE_MS = 250          /* after a reset nothing goes out for so long */
 };
@@ -30,10 +30,12 @@ struct room {
     struct room_tail tail;
     struct offset_topic *topics;
     struct room_waiter *waiters;
-    uint64_t idle_since_ms; /* 0: somebody is in it */
-    uint64_t applied_ns;    /* of the newest event that has not gone out yet */
-    uint64_t fresh_count;   /* all that have not: the tail's last, unless they are more */
-    uint64_t calm_at_ms;    /* after a reset: nothing goes out before */
+    bool is_idle; /* ready, and nobody is in it */
+    uint64_t idle_since_ms;
+    struct room *next_idle, *prev_idle;
+    uint64_t applied_ns;  /* of the newest event that has not gone out yet */
+    uint64_t fresh_count; /* all that have not: the tail's last, unless they are more */
+    uint64_t calm_at_ms;  /* after a reset: nothing goes out before */
     struct room *next_dirty;
     UT_hash_handle hh;
 };
@@ -42,6 +44,8 @@ struct rooms {
     struct web_thread *thread;
     struct room *rooms;
     struct room *dirty;
+    struct room *idle; /* the longest first */
+    size_t idle_count;
     struct offset_topic *home, *cluster;
     struct buf scratch;
 };
@@ -215,6 +219,23 @@ static void mail_room(struct rooms *rooms, const struct room *room, int kind)
     web_thread_mail_domain(rooms->thread, &mail->mail);
 }
 
+static void begin_idling(struct rooms *rooms, struct room *room)
+{
+    if (room->is_idle) return;
+    room->is_idle = true;
+    room->idle_since_ms = uv_now(web_thread_loop(rooms->thread));
+    DL_APPEND2(rooms->idle, room, prev_idle, next_idle);
+    rooms->idle_count++;
+}
+
+static void end_idling(struct rooms *rooms, struct room *room)
+{
+    if (!room->is_idle) return;
+    room->is_idle = false;
+    DL_DELETE2(rooms->idle, room, prev_idle, next_idle);
+    rooms->idle_count--;
+}
+
 static struct room *new_room(struct rooms *rooms, struct slice name)
 {
     struct room *room = mem_new(sizeof *room);
@@ -230,6 +251,7 @@ static struct room *new_room(struct rooms *rooms, struct slice name)
 static void free_room(struct rooms *rooms, struct room *room)
 {
     assert(room->waiters == NULL && !room->is_dirty);
+    end_idling(rooms, room);
     HASH_DEL(rooms->rooms, room);
     free_topics(&room->topics, chat_shared_free);
     room_tail_close(&room->tail);
@@ -276,7 +298,7 @@ void rooms_open(struct rooms *rooms, struct room_waiter *waiter, struct slice na
     flush_room(rooms, room);
     waiter->room = room;
     waiter->is_ready = room->is_ready;
-    room->idle_since_ms = 0;
+    end_idling(rooms, room);
     DL_APPEND(room->waiters, waiter);
     if (room->is_ready) waiter->on_ready(waiter, 0);
 }
@@ -287,7 +309,7 @@ void rooms_leave(struct rooms *rooms, struct room_waiter *waiter)
     if (room == NULL) return;
     DL_DELETE(room->waiters, waiter);
     waiter->room = NULL;
-    if (room->waiters == NULL) room->idle_since_ms = uv_now(web_thread_loop(rooms->thread));
+    if (room->waiters == NULL && room->is_ready) begin_idling(rooms, room);
 }
 
 const struct room_tail *room_tail_of(const struct room *room)
@@ -295,18 +317,21 @@ const struct room_tail *room_tail_of(const struct room *room)
     return &room->tail;
 }
 
-/* Each topic renders every message anew: those without readers go. The one that pages are rendered
- * from before they are live stays, as long as its room does. */
-static void sweep_topics(struct rooms *rooms, struct offset_topic **topics,
-                         void (*shared_free)(void *shared))
+/* Each topic is made anew for every board: those without readers go. */
+static void sweep_topics(struct offset_topic **topics, void (*shared_free)(void *shared))
 {
-    int offset_kept = (int)web_thread_config(rooms->thread)->ui.timezone_offset;
     struct offset_topic *topic, *next;
     DL_FOREACH_SAFE(*topics, topic, next) {
-        if (topic->topic.readers != NULL || topic->offset_minutes == offset_kept) continue;
+        if (topic->topic.readers != NULL) continue;
         DL_DELETE(*topics, topic);
         free_topic(topic, shared_free);
     }
+}
+
+static void close_room(struct rooms *rooms, struct room *room)
+{
+    mail_room(rooms, room, MAIL_ROOM_CLOSE);
+    free_room(rooms, room);
 }
 
 void rooms_sweep(struct rooms *rooms)
@@ -314,18 +339,25 @@ void rooms_sweep(struct rooms *rooms)
     struct room *room, *next;
     uint64_t now_ms = uv_now(web_thread_loop(rooms->thread));
     int64_t wall_ms = clock_wall_ms();
-    sweep_topics(rooms, &rooms->home, home_shared_free);
-    sweep_topics(rooms, &rooms->cluster, cluster_shared_free);
     HASH_ITER(hh, rooms->rooms, room, next) {
         struct offset_topic *topic;
-        sweep_topics(rooms, &room->topics, chat_shared_free);
         DL_FOREACH(room->topics, topic)
             if (chat_shared_day_passed(topic->topic.shared, wall_ms))
                 topic_stream_changed(&topic->topic);
-        if (room->waiters != NULL || !room->is_ready || room->is_dirty) continue;
-        if (room->idle_since_ms + LINGER_MS > now_ms) continue;
-        mail_room(rooms, room, MAIL_ROOM_CLOSE);
-        free_room(rooms, room);
+        if (!room->is_idle || room->is_dirty) continue;
+        /* One that holds nothing is as quickly made again: names are for the asking. */
+        if (room->tail.count > 0 && room->idle_since_ms + LINGER_MS > now_ms) continue;
+        close_room(rooms, room);
+    }
+}
+
+void rooms_trim(struct rooms *rooms)
+{
+    struct room *room, *next;
+    DL_FOREACH_SAFE2(rooms->idle, room, next, next_idle)
+    {
+        if (rooms->idle_count <= ROOMS_IDLE_MAX) return;
+        if (!room->is_dirty) close_room(rooms, room);
     }
 }
 
@@ -354,9 +386,8 @@ void rooms_tail_came(struct rooms *rooms, struct room_mail *mail)
         room_tail_add(&room->tail, mail->messages[i], &event);
     }
     room->is_ready = true;
-    room->idle_since_ms = uv_now(web_thread_loop(rooms->thread));
     wake_waiters(room, 0);
-    if (room->waiters != NULL) room->idle_since_ms = 0;
+    if (room->waiters == NULL) begin_idling(rooms, room);
 }
 
 static void add_to_room(struct rooms *rooms, struct shared *bytes, const struct message_sent *event,
@@ -412,6 +443,8 @@ void rooms_board(struct rooms *rooms, const struct board *board)
 {
     struct offset_topic *topic;
     struct room *room;
+    sweep_topics(&rooms->home, home_shared_free);
+    sweep_topics(&rooms->cluster, cluster_shared_free);
     DL_FOREACH(rooms->home, topic) {
         home_shared_board(topic->topic.shared, board);
         broadcast(rooms, &topic->topic);
@@ -423,6 +456,7 @@ void rooms_board(struct rooms *rooms, const struct board *board)
     /* Messages that wait for the end of this turn go out first: a broadcast sends the stream too. */
     rooms_flush(rooms);
     for (room = rooms->rooms; room != NULL; room = room->hh.next) {
+        sweep_topics(&room->topics, chat_shared_free);
         DL_FOREACH(room->topics, topic) {
             chat_shared_board(topic->topic.shared, board);
             chat_shared_fresh(topic->topic.shared); /* nothing: no line is sent again */
@@ -430,4 +464,20 @@ void rooms_board(struct rooms *rooms, const struct board *board)
             chat_shared_settle(topic->topic.shared);
         }
     }
+}
+
+size_t rooms_topics(const struct rooms *rooms)
+{
+    const struct offset_topic *topic;
+    const struct room *room;
+    size_t count = 0, some;
+    DL_COUNT(rooms->home, topic, some);
+    count += some;
+    DL_COUNT(rooms->cluster, topic, some);
+    count += some;
+    for (room = rooms->rooms; room != NULL; room = room->hh.next) {
+        DL_COUNT(room->topics, topic, some);
+        count += some;
+    }
+    return count;
 }

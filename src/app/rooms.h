@@ -2,7 +2,8 @@
  *
  * A room is opened when the first view, page or program wants it (a mail to the domain thread, which
  * answers with its newest messages and tells every later event from then on), and closed a while after
- * the last has left. Events come in order; in the same turn they are put into the tail and rendered
+ * the last has left, or sooner when it is empty or too many are kept so. A topic without readers, as a page
+ * makes one that is not live yet, lasts until the next board. Events come in order; in the same turn they are put into the tail and rendered
  * once for each topic (a room and a time zone offset), and go out as one diff to all its readers.
  */
 #pragma once
@@ -33,8 +34,8 @@ void rooms_leave(struct rooms *rooms, struct room_waiter *waiter);
 
 /* Of a room that is ready. */
 const struct room_tail *room_tail_of(const struct room *room);
-/* The topic for this offset, made if need be. Without readers it may go with the next rooms_sweep: to be used
- * in this turn. */
+/* The topic for this offset, made if need be. Without readers it goes with the next board: to be used in this
+ * turn. */
 struct topic *room_topic(struct rooms *rooms, struct room *room, int16_t offset_minutes);
 /* Topics that are no rooms'. */
 struct topic *rooms_home_topic(struct rooms *rooms, int16_t offset_minutes);
@@ -50,6 +51,11 @@ void rooms_flush(struct rooms *rooms);
 bool rooms_is_resting(const struct rooms *rooms, struct slice name);
 /* A new board: topics are told, at most one shared diff each. */
 void rooms_board(struct rooms *rooms, const struct board *board);
-/* Once a second: closes rooms that nobody has wanted for a while, drops topics without readers. */
+/* At the end of the turn, too: of the rooms that nobody is in no more than ROOMS_IDLE_MAX stay, for anybody may
+ * ask for as many as there are names. */
+void rooms_trim(struct rooms *rooms);
+/* Once a second: closes rooms that nobody has wanted for a while, and empty ones at once. */
 void rooms_sweep(struct rooms *rooms);
 size_t rooms_count(const struct rooms *rooms);
+/* For tests: how many topics there are. */
+size_t rooms_topics(const struct rooms *rooms);

@@ -11,10 +11,11 @@ enum { KEPT_FIRST = 256, KEPT_IDLE = 4096 };
 struct shown_room {
     char name[ROOM_MAX];
     uint8_t name_len;
-    bool is_loaded, is_loading;
-    uint32_t threads; /* that have the tail and get the events */
-    uint32_t waiting; /* that wait for the tail */
+    bool is_loaded, is_loading, is_queued; /* to be loaded when others are */
+    uint32_t threads;                      /* that have the tail and get the events */
+    uint32_t waiting;                      /* that wait for the tail */
     struct room_tail tail;
+    struct shown_room *next_queued, *prev_queued;
     UT_hash_handle hh;
 };
 
@@ -38,6 +39,9 @@ struct tails {
     void *owner;
     struct shown_room *rooms;
     struct load *loads;
+    size_t loads_count;
+    struct shown_room *queued;
+    size_t queued_count;
     uint64_t durable;
     /* a ring of the events behind `durable` (or behind the oldest load's floor) */
     struct message *kept;
@@ -68,7 +72,7 @@ static void room_free(struct tails *tails, struct shown_room *room)
 void tails_free(struct tails *tails)
 {
     struct shown_room *room, *next;
-    assert(tails->loads == NULL);
+    assert(tails_idle(tails));
     HASH_ITER(hh, tails->rooms, room, next)
         room_free(tails, room);
     for (size_t i = 0; i < tails->kept_count; i++)
@@ -79,7 +83,7 @@ void tails_free(struct tails *tails)
 
 bool tails_idle(const struct tails *tails)
 {
-    return tails->loads == NULL;
+    return tails->loads == NULL && tails->queued == NULL;
 }
 
 static struct slice room_name(const struct shown_room *room)
@@ -225,6 +229,24 @@ static void fill_tail(struct tails *tails, struct shown_room *room, struct load 
     }
 }
 
+static void start_load(struct tails *tails, struct shown_room *room);
+
+static void leave_queue(struct tails *tails, struct shown_room *room)
+{
+    DL_DELETE2(tails->queued, room, prev_queued, next_queued);
+    room->is_queued = false;
+    tails->queued_count--;
+}
+
+static void load_some(struct tails *tails)
+{
+    while (tails->queued != NULL && tails->loads_count < TAIL_LOADS_RUNNING_MAX) {
+        struct shown_room *room = tails->queued;
+        leave_queue(tails, room);
+        start_load(tails, room);
+    }
+}
+
 static void on_loaded(uv_work_t *work, int status)
 {
     struct load *load = work->data;
@@ -242,9 +264,11 @@ static void on_loaded(uv_work_t *work, int status)
     if (room->threads == 0) room_free(tails, room);
 
     DL_DELETE(tails->loads, load);
+    tails->loads_count--;
     shared_unref_all(load->newest_first, load->count);
     mem_free(load);
     drop_durable(tails);
+    load_some(tails);
 }
 
 static void start_load(struct tails *tails, struct shown_room *room)
@@ -257,6 +281,7 @@ static void start_load(struct tails *tails, struct shown_room *room)
     memcpy(load->name, room->name, room->name_len);
     load->work.data = load;
     DL_APPEND(tails->loads, load);
+    tails->loads_count++;
     room->is_loading = true;
     int rv = uv_queue_work(tails->loop, &load->work, on_pool, on_loaded);
     assert(rv == 0);
@@ -274,10 +299,19 @@ void tails_open(struct tails *tails, struct slice name, int thread_number)
         HASH_ADD_KEYPTR(hh, tails->rooms, room->name, room->name_len, room);
     }
     room->waiting |= 1u << thread_number;
-    if (room->is_loaded)
+    if (room->is_loaded) {
         serve_waiting(tails, room, 0);
-    else if (!room->is_loading)
-        start_load(tails, room);
+    } else if (!room->is_loading && !room->is_queued) {
+        if (tails->queued_count == TAIL_LOADS_WAITING_MAX) {
+            serve_waiting(tails, room, ERR_BUSY);
+            room_free(tails, room);
+            return;
+        }
+        DL_APPEND2(tails->queued, room, prev_queued, next_queued);
+        room->is_queued = true;
+        tails->queued_count++;
+        load_some(tails);
+    }
 }
 
 void tails_close(struct tails *tails, struct slice name, int thread_number)
@@ -286,7 +320,9 @@ void tails_close(struct tails *tails, struct slice name, int thread_number)
     if (room == NULL) return;
     room->threads &= ~(1u << thread_number);
     room->waiting &= ~(1u << thread_number);
-    if (room->threads == 0 && room->waiting == 0 && !room->is_loading) room_free(tails, room);
+    if (room->threads != 0 || room->waiting != 0 || room->is_loading) return;
+    if (room->is_queued) leave_queue(tails, room);
+    room_free(tails, room);
 }
 
 uint32_t tails_add(struct tails *tails, const struct message_sent *event, struct shared *bytes)

@@ -7,7 +7,9 @@
  *                        in one step of the loop, the kept events of the room behind them
  *
  * An event is kept until it is durable and no load that began before that is still under way, so there
- * is never a hole between the two. Domain thread.
+ * is never a hole between the two. Loads run a few at a time (TAIL_LOADS_RUNNING_MAX), for raft's disk has
+ * the same pool, and others wait in order (TAIL_LOADS_WAITING_MAX); beyond that who wants a room is told
+ * ERR_BUSY. Domain thread.
  */
 #pragma once
 #include <uv.h>
@@ -27,7 +29,8 @@ struct tails *tails_new(uv_loop_t *loop, struct event_store *store, uint64_t dur
 void tails_free(struct tails *tails);
 bool tails_idle(const struct tails *tails);
 
-/* The thread shows the room from now on: on_tail once, perhaps at once; every event of the room that
+/* The thread shows the room from now on: on_tail once, perhaps at once, with a status other than 0 if it
+ * cannot be; every event of the room that
  * tails_add gets behind it is the thread's too. */
 void tails_open(struct tails *tails, struct slice room_name, int thread_number);
 void tails_close(struct tails *tails, struct slice room_name, int thread_number);

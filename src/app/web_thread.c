@@ -434,6 +434,7 @@ static void on_turn_end(uv_check_t *check)
     struct web_thread *thread = check->data;
     rooms_flush(thread->rooms);
     tell_answers(thread);
+    rooms_trim(thread->rooms);
     if (thread->is_closed) return;
     if (!thread->is_draining || thread->is_drained) return;
     if (conn_server_counters(thread->server)->connections > 0) return;

@@ -23,13 +23,16 @@ enum {
     COMMANDS_WAITING_MAX = 8192, /* in one node: queued, in flight or forwarded */
 
     /* reading */
-    TAIL_MIN = 50,               /* messages of a room's first page */
-    TAIL_MAX = 200,              /* messages of a shown room kept in RAM */
-    PAGE_MESSAGES = 50,          /* messages of one page of history */
-    LIST_ROOMS_MAX = 200,        /* rooms in the list on the home page */
-    SIDEBAR_ROOMS_MAX = 50,      /* and beside a room */
-    PRESENT_MAX = 50,            /* names shown in a room */
-    PRESENCE_ENTRIES_MAX = 2000, /* told to the other nodes, by one node */
+    TAIL_MIN = 50,                 /* messages of a room's first page */
+    TAIL_MAX = 200,                /* messages of a shown room kept in RAM */
+    TAIL_LOADS_RUNNING_MAX = 2,    /* rooms whose newest messages are being read from the store, */
+    TAIL_LOADS_WAITING_MAX = 4096, /* and that wait for it; then pages of other rooms are refused */
+    ROOMS_IDLE_MAX = 256,          /* rooms that a web thread keeps though nobody is in them */
+    PAGE_MESSAGES = 50,            /* messages of one page of history */
+    LIST_ROOMS_MAX = 200,          /* rooms in the list on the home page */
+    SIDEBAR_ROOMS_MAX = 50,        /* and beside a room */
+    PRESENT_MAX = 50,              /* names shown in a room */
+    PRESENCE_ENTRIES_MAX = 2000,   /* told to the other nodes, by one node */
     API_MESSAGES_MAX = 500,
     API_WAIT_MAX_MS = 30 * 1000,
 

@@ -38,6 +38,9 @@ static struct {
     struct client_tree tree;
     size_t sent_bytes, diffs;
     unsigned waiter_told;
+    struct board board;
+    unsigned closed_count; /* rooms, as the domain thread is told */
+    char closed_first[ROOM_MAX + 1];
     uint64_t number; /* of the last event, which is the room's seq too */
 } world;
 
@@ -73,7 +76,11 @@ struct web_counters *web_thread_counters(struct web_thread *thread)
 void web_thread_mail_domain(struct web_thread *thread, struct mail *mail)
 {
     (void)thread;
-    mem_free(mail); /* it asks for the tail, which a test brings by itself */
+    if (mail->kind == MAIL_ROOM_CLOSE && world.closed_count++ == 0) {
+        const struct room_mail *room = (const struct room_mail *)mail;
+        memcpy(world.closed_first, room->room, room->room_len);
+    }
+    mem_free(mail); /* or it asks for the tail, which a test brings by itself */
 }
 
 const struct live_host *viewers_host(const struct viewers *viewers)
@@ -425,6 +432,82 @@ static void who_joins_within_the_pause_has_all_and_nothing_twice(void **state)
     assert_shows_last(PAGE_MESSAGES);
 }
 
+/* ---- what anybody may ask for ---- */
+
+static void on_visit_ready(struct room_waiter *waiter, int status)
+{
+    assert_int_equal(status, 0);
+    room_topic(world.thread.rooms, waiter->room, 0); /* what the page is rendered from */
+    rooms_leave(world.thread.rooms, waiter);
+}
+
+/* Somebody gets the page of a room with so many messages, and does not go live. */
+static void visit_room(const char *name, size_t messages)
+{
+    struct room_waiter waiter = {.on_ready = on_visit_ready};
+    struct room_mail *tail = mem_new(sizeof *tail);
+    rooms_open(world.thread.rooms, &waiter, slice_from(name));
+    tail->room_len = (uint8_t)strlen(name);
+    memcpy(tail->room, name, tail->room_len);
+    tail->next_seq = 1 + messages;
+    for (size_t i = 0; i < messages; i++) {
+        struct message_sent event = {.number = 1,
+                                     .index = 1,
+                                     .seq = 1 + i,
+                                     .room = slice_from(name),
+                                     .sender = slice_of("Maja"),
+                                     .text = slice_of("tea"),
+                                     .at_ms = 1795596423000};
+        tail->messages[tail->count++] = event_encode(&event);
+    }
+    rooms_tail_came(world.thread.rooms, tail);
+    shared_unref_all(tail->messages, tail->count);
+    mem_free(tail);
+    assert_null(waiter.room);
+}
+
+static void of_rooms_that_nobody_is_in_only_so_many_stay(void **state)
+{
+    char name[16];
+    (void)state;
+    for (int i = 0; i < ROOMS_IDLE_MAX + 3; i++) {
+        snprintf(name, sizeof name, "x%d", i);
+        visit_room(name, 1);
+        if (i == 1) visit_room("x0", 1); /* somebody looks again */
+    }
+    say(1, 10);
+    turn_ends();
+    rooms_trim(world.thread.rooms);
+    assert_int_equal(rooms_count(world.thread.rooms), 1 + ROOMS_IDLE_MAX);
+    assert_int_equal(world.closed_count, 3);
+    assert_string_equal(world.closed_first, "x1"); /* which nobody wanted for the longest */
+    assert_shows_last(1);                          /* a room with somebody in it is none of them */
+}
+
+static void an_empty_room_goes_with_the_next_sweep(void **state)
+{
+    (void)state;
+    visit_room("garden", 1);
+    visit_room("nowhere", 0);
+    rooms_sweep(world.thread.rooms);
+    assert_int_equal(world.closed_count, 1);
+    assert_string_equal(world.closed_first, "nowhere");
+    assert_int_equal(rooms_count(world.thread.rooms), 2); /* the lobby has a reader */
+}
+
+static void a_topic_without_readers_is_told_of_no_board(void **state)
+{
+    (void)state;
+    visit_room("garden", 1);
+    rooms_home_topic(world.thread.rooms, 0);
+    assert_int_equal(rooms_topics(world.thread.rooms), 3);
+    rooms_board(world.thread.rooms, &world.board);
+    assert_int_equal(rooms_topics(world.thread.rooms), 1);
+    visit_room("garden", 1); /* and is made again, from the tail that is there */
+    assert_int_equal(rooms_topics(world.thread.rooms), 2);
+    assert_int_equal(rooms_count(world.thread.rooms), 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -434,6 +517,9 @@ int main(void)
         PROMISE_WITH("P8", long_ones_go_out_in_diffs_that_fit, begin, end),
         PROMISE_WITH("P8", of_a_flood_the_newest_take_the_place_of_all, begin, end),
         TEST(a_hundred_thousand_messages_are_not_megabytes_to_a_page),
+        TEST(of_rooms_that_nobody_is_in_only_so_many_stay),
+        TEST(an_empty_room_goes_with_the_next_sweep),
+        TEST(a_topic_without_readers_is_told_of_no_board),
         PROMISE_WITH("P8", after_a_flood_each_message_is_added_again, begin, end),
         PROMISE_WITH("P8", who_joins_within_the_pause_has_all_and_nothing_twice, begin, end),
     };

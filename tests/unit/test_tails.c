@@ -245,10 +245,60 @@ static void a_tail_has_nothing_twice_that_is_durable_and_kept(void **state)
     assert_whole(reading->tail, chat_find_room(&reading->chat, slice_of("lobby"))->seq);
 }
 
+/* ---- many rooms ---- */
+
+static struct {
+    size_t came, refused;
+    unsigned most_at_once;
+} crowd;
+
+static void on_some_tail(void *owner, int thread_number, struct room_mail *tail)
+{
+    (void)owner;
+    (void)thread_number;
+    if (tail->status == ERR_BUSY)
+        crowd.refused++;
+    else
+        crowd.came++;
+    assert_true(tail->status == 0 || tail->status == ERR_BUSY);
+    if (loop.active_reqs.count > crowd.most_at_once) crowd.most_at_once = loop.active_reqs.count;
+    shared_unref_all(tail->messages, tail->count);
+    mem_free(tail);
+}
+
+/* Names are for the asking: a few rooms are read at a time, so many wait, and the others are refused. */
+static void rooms_wait_for_their_turn_and_only_so_many(void **state)
+{
+    struct reading *reading = *state;
+    const size_t most = TAIL_LOADS_RUNNING_MAX + TAIL_LOADS_WAITING_MAX;
+    char name[16];
+    memset(&crowd, 0, sizeof crowd);
+    tails_free(tails);
+    tails = tails_new(&loop, reading->store, STORED, on_some_tail, NULL);
+    for (size_t i = 0; i < most + 3; i++) {
+        snprintf(name, sizeof name, "x%zu", i);
+        tails_open(tails, slice_from(name), 0);
+    }
+    assert_int_equal(crowd.refused, 3);
+    assert_int_equal(loop.active_reqs.count, TAIL_LOADS_RUNNING_MAX);
+    tails_close(tails, slice_from("x1000"), 0); /* nobody wants it any more: it is not read */
+    tails_open(tails, slice_from("x2000"), 1);  /* another thread wants it, too: it is read once */
+    assert_false(tails_idle(tails));
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_true(tails_idle(tails));
+    assert_int_equal(crowd.came, most - 1 + 1);
+    assert_true(crowd.most_at_once <= TAIL_LOADS_RUNNING_MAX);
+    tails_open(tails, slice_of("late"), 0); /* one that was refused may come again */
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(crowd.came, most + 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(rooms_wait_for_their_turn_and_only_so_many, begin_reading,
+                                        end_reading),
         TEST(what_is_kept_goes_when_it_is_durable),
         TEST(after_a_flood_it_goes_on_as_before_it),
         PROMISE_WITH("P8", a_tail_that_is_read_while_events_come_has_each_once, begin_reading,
