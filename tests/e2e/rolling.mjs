@@ -24,9 +24,10 @@ after(() => cluster?.down(), { timeout: deadline(60_000) });
 
 async function leave(node, turn) {
   if (turn % 2 === 0 || node.program) return node.stop();
+  const ended = node.end(60_000);
   const answer = await node.admin('POST', 'drain', {});
   assert.ok(answer.status >= 200 && answer.status < 300, answer.text);
-  return node.end();
+  return ended;
 }
 
 test(`P1 P3 P10: ${rounds} rolling restarts under load`, { timeout: deadline(60_000) + rounds * deadline(60_000) }, async context => {
