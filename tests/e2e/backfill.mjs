@@ -10,7 +10,8 @@ import { deadline, slow, until } from '../lib/wait.mjs';
 
 // More than a node reads of them at its start (2^17): damage before these shows when they are given away.
 const events = slow ? 200_000 : 300_000;
-const limit = { timeout: deadline(120_000) };
+const limit = { timeout: deadline(240_000) };
+const rounds = 6; // whether one that gives is killed before it has given all depends on how fast it is
 
 const digestOf = async (node, number) => (await node.events({ after: number - 1, upTo: number })).at(-1).digest;
 
@@ -48,19 +49,26 @@ describe('a node that lacks its history', () => {
   test('P1: gets it from another one when the one that gives it is killed', limit, async context => {
     const nodes = await prepare();
     const [lacking, ...giving] = [nodes[2], nodes[0], nodes[1]];
-    loseHistory(lacking);
-    for (const node of nodes) node.start();
-    const { number, peer } = await until('it is given events', async () => {
-      const { backfill } = await lacking.status();
-      return backfill?.peer && backfill.number < backfill.goal ? backfill : null;
-    }, deadline(30_000), 1);
-    await nodes.find(node => node.name === peer).kill();
-    await lacking.ready(deadline(60_000));
-    const other = giving.find(node => node.name !== peer);
-    assert.equal(await digestOf(lacking, events), await digestOf(other, events));
-    assert.ok(await lacking.lastNumber() >= events);
-    assert.ok(await other.metric('livetea_backfill_events_total{direction="out"}') > 0, `nothing came from ${other.name}`);
-    context.diagnostic(`${peer} was killed when ${number} of ${events} had come`);
+    let fromOther = 0;
+    for (let round = 1; fromOther === 0; round++) {
+      assert.ok(round <= rounds, 'what was left came from nobody else');
+      for (const node of nodes) if (node.isUp) await node.kill();
+      loseHistory(lacking);
+      for (const node of nodes) node.start();
+      const given = await until('it is given events', async () => {
+        const { backfill, node } = await lacking.status();
+        return (backfill?.peer && backfill.number < backfill.goal && backfill) || (node.ready && 'all of them');
+      }, 60_000, 1);
+      if (given === 'all of them') continue;
+      const { number, peer } = given;
+      await nodes.find(node => node.name === peer).kill();
+      await lacking.ready(deadline(60_000));
+      const other = giving.find(node => node.name !== peer);
+      assert.equal(await digestOf(lacking, events), await digestOf(other, events));
+      assert.ok(await lacking.lastNumber() >= events);
+      fromOther = await other.metric('livetea_backfill_events_total{direction="out"}');
+      context.diagnostic(`${peer} was killed when ${number} of ${events} had come; ${fromOther} came from ${other.name}`);
+    }
   });
 
   test('P12: is never given a damaged event: the node that has it ends, and says how to come back', limit, async () => {
@@ -72,7 +80,7 @@ describe('a node that lacks its history', () => {
     assert.equal(await damaged.end(60_000), 3, damaged.logTail());
     assert.match(damaged.log(), /the history in \S+ is damaged: an event behind \d+ cannot be read/);
     assert.match(damaged.log(), /livetea members remove tea-1.*cluster\.join.*livetea members add tea-1=\S+ --promote/);
-    assert.equal((await lacking.status()).node.ready, false);
+    await until('it says that it is not ready', async () => (await lacking.status()).node.ready === false);
 
     sound.start();
     await lacking.ready(deadline(60_000));
