@@ -37,6 +37,20 @@ int file_sync_directory(const char *path, struct errmsg *errmsg)
     return rv;
 }
 
+int file_sync_parent(const char *path, struct errmsg *errmsg)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int parent = fd < 0 ? -1 : openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rv = parent < 0 ? -1 : fsync(parent);
+    /* One that we may not list cannot be synced by itself; one that nobody can write to needs it not. */
+    if (fd >= 0 && parent < 0 && errno == EACCES) rv = syncfs(fd);
+    if (parent >= 0 && rv != 0 && (errno == EINVAL || errno == EROFS)) rv = 0;
+    if (rv != 0) errmsg_set(errmsg, "cannot sync the directory of %s: %s", path, strerror(errno));
+    if (parent >= 0) close(parent);
+    if (fd >= 0) close(fd);
+    return rv == 0 ? 0 : ERR_IO;
+}
+
 int file_exists(const char *path, bool *is_there, struct errmsg *errmsg)
 {
     *is_there = access(path, F_OK) == 0;

@@ -17,6 +17,9 @@ int file_read(int fd, char *into, size_t size, size_t *len);
 /* What was made, renamed and removed in it stays so after a power cut. 0 or ERR_IO. */
 int file_sync_directory(const char *path, struct errmsg *errmsg);
 
+/* And so does this directory itself, in the one above it. 0 or ERR_IO. */
+int file_sync_parent(const char *path, struct errmsg *errmsg);
+
 /* Something is there; false also when that cannot be told. 0, or ERR_IO then. */
 int file_exists(const char *path, bool *is_there, struct errmsg *errmsg);
 

@@ -305,6 +305,10 @@ int data_dir_open(struct data_dir *dir, const char *path, const char *node, stru
     rv = read_version(dir, errmsg);
     if (rv != 0) goto fail;
     if (dir->state == DATA_DIR_EMPTY) {
+        /* Made just now, or by one that was cut off before it had done this. What is formed in it must not be
+         * gone after a power loss: it would form anew. */
+        rv = file_sync_parent(path, errmsg);
+        if (rv != 0) goto fail;
         if (node != NULL) memcpy(dir->node, node, strlen(node) + 1);
         return 0;
     }

@@ -11,13 +11,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "store/event_store_inside.h"
@@ -207,19 +205,7 @@ static int read_tables(struct event_store *store, MDB_txn *txn, struct errmsg *e
     return store->is_unchecked ? 0 : check_last(store, txn, errmsg);
 }
 
-/* LMDB syncs its file; that the file is in its directory, and that in its parent, is ours to sync. */
-static int sync_directories(const char *dir)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return errno;
-    int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rv = fsync(fd) != 0 || parent < 0 || fsync(parent) != 0 ? errno : 0;
-    if (parent >= 0) close(parent);
-    close(fd);
-    return rv;
-}
-
-static int open_or_make(struct event_store *store, const char *dir, struct errmsg *errmsg)
+static int open_or_make(struct event_store *store, struct errmsg *errmsg)
 {
     MDB_txn *txn = NULL;
     bool fresh = false;
@@ -237,7 +223,6 @@ static int open_or_make(struct event_store *store, const char *dir, struct errms
         return rv;
     }
     rv = mdb_txn_commit(txn); /* keeps the handles of the tables, also when it only read */
-    if (rv == 0 && fresh) rv = sync_directories(dir);
     return rv == 0 ? 0 : fail(errmsg, rv, "commit");
 }
 
@@ -284,7 +269,7 @@ int event_store_open(struct event_store **out, const struct event_store_options 
 
     rv = check_size(store, errmsg);
     if (rv != 0) goto fail;
-    rv = open_or_make(store, options->dir, errmsg);
+    rv = open_or_make(store, errmsg);
     if (rv != 0) goto fail;
     store->on_damage = options->on_damage;
     store->damage_owner = options->damage_owner;

@@ -20,6 +20,15 @@ static int write_heads(const char *path)
     return rv;
 }
 
+static int make_file(const char *path, const char *path_new, struct errmsg *errmsg)
+{
+    if (unlink(path_new) != 0 && errno != ENOENT)
+        return fail(errmsg, errno, "remove what an earlier start has left");
+    int rv = write_heads(path_new);
+    if (rv == 0 && rename(path_new, path) != 0) rv = errno;
+    return rv == 0 ? 0 : fail(errmsg, rv, "make the file");
+}
+
 int event_store_make(const char *dir, struct errmsg *errmsg)
 {
     char path[PATH_SIZE], path_new[PATH_SIZE];
@@ -31,10 +40,9 @@ int event_store_make(const char *dir, struct errmsg *errmsg)
     snprintf(path, sizeof path, "%s/data.mdb", dir);
     bool is_there;
     int rv = file_exists(path, &is_there, errmsg);
-    if (rv != 0 || is_there) return rv;
-    if (unlink(path_new) != 0 && errno != ENOENT)
-        return fail(errmsg, errno, "remove what an earlier start has left");
-    rv = write_heads(path_new);
-    if (rv == 0 && rename(path_new, path) != 0) rv = errno;
-    return rv == 0 ? 0 : fail(errmsg, rv, "make the file");
+    if (rv == 0 && !is_there) rv = make_file(path, path_new, errmsg);
+    /* Each time, for who made it may have been cut off before. LMDB syncs its file; that the file is in its
+     * directory, and that in its parent, is ours to sync. */
+    if (rv == 0) rv = file_sync_directory(dir, errmsg);
+    return rv == 0 ? file_sync_parent(dir, errmsg) : rv;
 }

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,14 +8,45 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "promise.h"
 #include "store/data_dir.h"
+
+enum { NOBODY = 65534 };
 
 static char root[64], path[128];
 static struct errmsg errmsg;
+
+/* ---- what was synced: its inodes ---- */
+
+enum { SYNCED_MAX = 32 };
+
+static ino_t synced[SYNCED_MAX];
+static size_t synced_count;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) == 0) synced[synced_count++ % SYNCED_MAX] = status.st_ino;
+    return __real_fsync(fd);
+}
+
+static bool was_synced(const char *name)
+{
+    struct stat status;
+    assert_int_equal(stat(name, &status), 0);
+    for (size_t i = 0; i < synced_count && i < SYNCED_MAX; i++) {
+        if (synced[i] == status.st_ino) return true;
+    }
+    return false;
+}
 
 static int setup(void **state)
 {
@@ -55,6 +87,42 @@ static void a_new_directory_is_empty_and_private(void **state)
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0700);
     data_dir_close(&dir);
+}
+
+/* Also when the process that made it was cut off before it had. */
+static void a_directory_is_there_after_a_power_loss(void **state)
+{
+    (void)state;
+    struct data_dir dir;
+    assert_int_equal(mkdir(path, 0700), 0);
+    synced_count = 0;
+    assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), 0);
+    assert_true(was_synced(root));
+    data_dir_close(&dir);
+}
+
+static int try_as_nobody(void)
+{
+    struct data_dir dir;
+    if (geteuid() == 0 && setuid(NOBODY) != 0) return 99;
+    int fd = open(root, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) return 98; /* it can be listed all the same */
+    return data_dir_open(&dir, path, "tea-1", &errmsg);
+}
+
+static void it_may_lie_where_nothing_can_be_listed(void **state)
+{
+    (void)state;
+    int status = 0;
+    if (geteuid() == 0) assert_int_equal(chown(root, NOBODY, NOBODY), 0);
+    assert_int_equal(chmod(root, 0300), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) _exit(try_as_nobody());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(chmod(root, 0700), 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static void marks_are_found_again(void **state)
@@ -236,6 +304,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_new_directory_is_empty_and_private),
         TEST(only_a_full_disk_or_quota_has_no_room),
+        PROMISE_WITH("P1", a_directory_is_there_after_a_power_loss, setup, teardown),
+        TEST(it_may_lie_where_nothing_can_be_listed),
         TEST(marks_are_found_again),
         TEST(two_processes_cannot_use_it),
         TEST(another_nodes_directory_is_refused),

@@ -14,6 +14,33 @@
 #include "promise.h"
 #include "store/event_store.h"
 
+/* ---- what was synced: its inodes ---- */
+
+enum { SYNCED_MAX = 32 };
+
+static ino_t synced[SYNCED_MAX];
+static size_t synced_count;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) == 0) synced[synced_count++ % SYNCED_MAX] = status.st_ino;
+    return __real_fsync(fd);
+}
+
+static bool was_synced(const char *name)
+{
+    struct stat status;
+    assert_int_equal(stat(name, &status), 0);
+    for (size_t i = 0; i < synced_count && i < SYNCED_MAX; i++) {
+        if (synced[i] == status.st_ino) return true;
+    }
+    return false;
+}
+
 /* ---- fixture: a store in a directory of its own, and the chat that feeds it ---- */
 
 enum { EVENTS_MAX = 2000 };
@@ -203,6 +230,16 @@ static void what_was_appended_is_there_after_reopening(void **state)
     assert_int_equal(event_reader_get(reader, 31, &event, NULL), ERR_NOT_FOUND);
     assert_int_equal(event_reader_get(reader, 0, &event, NULL), ERR_NOT_FOUND);
     event_reader_close(reader);
+}
+
+/* Who made its file may have been cut off before the directories were synced. */
+static void its_file_is_there_after_a_power_loss(void **state)
+{
+    struct world *world = *state;
+    assert_true(was_synced(world->store_dir) && was_synced(world->dir));
+    synced_count = 0;
+    reopen(world);
+    assert_true(was_synced(world->store_dir) && was_synced(world->dir));
 }
 
 static void a_gap_is_refused_and_nothing_of_it_is_written(void **state)
@@ -720,6 +757,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(a_new_store_is_private_and_empty),
         PROMISE_WITH("P1", what_was_appended_is_there_after_reopening, open_world, close_world),
+        PROMISE_WITH("P1", its_file_is_there_after_a_power_loss, open_world, close_world),
         PROMISE_WITH("P1 P12", a_gap_is_refused_and_nothing_of_it_is_written, open_world,
                      close_world),
         PROMISE_WITH("P12", an_event_of_another_history_is_refused, open_world, close_world),
