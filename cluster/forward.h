@@ -14,9 +14,9 @@
  *
  * Once a command may be in a log, the answer is never REFUSED on the word of a leader that judged
  * another copy of it: a refusal counts if it is for the copy that was sent last. So each sending has a
- * number, and a refusal gives it back. The mark would not do: a command that was answered UNKNOWN and is
- * asked for again begins without one, and what the leader said of the first try may come as late as that.
- * It may even have been another run of this node, so the numbers rise from where each is told to begin.
+ * number, and a refusal gives it back. The mark would not do: what was answered UNKNOWN a program may ask
+ * for again without one, and what the leader said of the first try may come as late as that. It may even
+ * have been another run of this node, so the numbers rise from where each is told to begin.
  *
  * A leader with other limits may refuse the last copy when an earlier leader has let one in: that is UNKNOWN.
  * And that the id is used for another message (id_used) counts when that message is applied here, for the

@@ -232,7 +232,8 @@ uint64_t peer_id(const char *name);
 int node_start(struct node **out, const struct node_options *options, struct errmsg *errmsg);
 
 /* Hands over leadership (at most one election timeout), closes raft and the links, then on_stopped;
- * the node is freed before. Waiting requests are answered UNKNOWN or ERR_CLOSED. */
+ * the node is freed before. What waits is answered: a command UNKNOWN, or REFUSED (no_leader) if it was
+ * never sent; a barrier ERR_CLOSED; a change UNKNOWN. */
 void node_stop(struct node *node, void (*on_stopped)(void *owner), void *owner);
 
 void node_send(struct node *node, struct command_request *request);

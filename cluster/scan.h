@@ -8,7 +8,7 @@
  *   torn     the file was full of zeros before, so what was not written is zeros in whole sectors
  *   damaged  the bad batch has no such hole in it, and batches that verify stand behind it
  *
- * For the rest, a bad last batch, the mark in the event store decides (raft_durable, node.c).
+ * For the rest, a bad last batch, the mark in the event store decides (raft_durable, node_raft.c).
  *
  * A segment: format u64 = 1; then batches: CRC of header u32 | CRC of data u32 | header: count u64,
  * and for each entry term u64, type u8, 3 unused, length u32 | data, each entry padded to 8. The CRC is

@@ -242,8 +242,8 @@ static void the_refusal_of_an_earlier_copy_counts_no_more(void **state)
     assert_answer(&one, ANSWER_UNKNOWN); /* the first leader may have let it in */
 }
 
-/* A page asks again for what was answered UNKNOWN, and has forgotten that it is not the first time. What the
- * leader said then was on its way all the while, and it has taken this one. */
+/* A program asks again for what was answered UNKNOWN, and does not say so. What the leader said of the first
+ * try was on its way all the while, and it has taken this one. */
 static void the_late_refusal_of_an_earlier_request_counts_for_nothing(void **state)
 {
     struct desk *desk = *state;
