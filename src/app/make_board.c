@@ -214,26 +214,38 @@ static void fill_event(struct board_event *out, const struct cluster_event *even
              event->term, took);
 }
 
-static size_t count_people(const struct board_input *input)
+/* If of each room no more than so many are listed. */
+static size_t count_people(const struct board_input *input, size_t room_max)
 {
     size_t count = 0;
     for (size_t i = 0; i < input->shown_count; i++) {
         size_t here = presence_count(input->presence, input->shown[i]);
-        count += here < PRESENT_MAX ? here : PRESENT_MAX;
+        count += here < room_max ? here : room_max;
     }
-    return count < BOARD_PEOPLE_MAX ? count : BOARD_PEOPLE_MAX;
+    return count;
 }
 
-static void fill_people(struct board *board, const struct board_input *input, size_t max)
+/* How many of a room are listed: fewer where many rooms are shown, so that none is left out. */
+static size_t room_people_max(const struct board_input *input)
+{
+    size_t room_max = PRESENT_MAX;
+    while (room_max > 1 && count_people(input, room_max) > BOARD_PEOPLE_MAX)
+        room_max /= 2;
+    return room_max;
+}
+
+static void fill_people(struct board *board, const struct board_input *input, size_t room_max,
+                        size_t max)
 {
     struct present here[PRESENT_MAX];
     for (size_t i = 0; i < input->shown_count; i++) {
         struct slice room = input->shown[i];
-        size_t count = presence_list(input->presence, room, here, PRESENT_MAX);
-        if (count > PRESENT_MAX) count = PRESENT_MAX;
+        size_t all = presence_list(input->presence, room, here, room_max);
+        size_t count = all < room_max ? all : room_max;
         for (size_t k = 0; k < count && board->people_count < max; k++) {
             struct board_person *person = &board->people[board->people_count++];
-            *person = (struct board_person){.room_len = (uint8_t)room.len,
+            *person = (struct board_person){.here = (uint32_t)all,
+                                            .room_len = (uint8_t)room.len,
                                             .name_len = here[k].name_len,
                                             .is_typing = here[k].is_typing,
                                             .sender_id = here[k].sender_id};
@@ -246,7 +258,8 @@ static void fill_people(struct board *board, const struct board_input *input, si
 struct shared *make_board(const struct board_input *input)
 {
     const struct cluster_status *cluster = input->cluster;
-    size_t people = count_people(input);
+    size_t room_max = room_people_max(input), people = count_people(input, room_max);
+    if (people > BOARD_PEOPLE_MAX) people = BOARD_PEOPLE_MAX;
     struct shared *bytes = board_new(people);
     struct board *board = board_fill(bytes);
     memset(board, 0, offsetof(struct board, people));
@@ -279,7 +292,7 @@ struct shared *make_board(const struct board_input *input)
     fill_behind(board, cluster);
     for (size_t i = 0; i < input->events_count && i < CLUSTER_EVENTS_MAX; i++)
         fill_event(&board->events[board->events_count++], &input->events[i]);
-    fill_people(board, input, people);
+    fill_people(board, input, room_max, people);
 
     memcpy(board->messages_per_second, input->messages_per_second,
            sizeof board->messages_per_second);

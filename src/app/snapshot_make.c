@@ -30,7 +30,7 @@ static void fill_quantiles(const struct snapshot_input *input, struct snapshot *
 
 static struct shared *board_now(const struct snapshot_input *from, const struct snapshot *snapshot)
 {
-    struct slice shown[LIST_ROOMS_MAX];
+    struct slice shown[BOARD_SHOWN_MAX];
     struct vitals *vitals = from->vitals;
     struct board_input input = {
         .cluster = &snapshot->cluster,
@@ -39,7 +39,7 @@ static struct shared *board_now(const struct snapshot_input *from, const struct 
         .events = vitals->events,
         .events_count = vitals->events_count,
         .shown = shown,
-        .shown_count = tails_shown(from->tails, shown, LIST_ROOMS_MAX),
+        .shown_count = tails_shown(from->tails, shown, BOARD_SHOWN_MAX),
         .now_ms = snapshot->made_at_ms,
         .version = ++vitals->version,
         .uptime_ms = snapshot->uptime_ms,

@@ -10,6 +10,7 @@
 #include "chat/ids.h"
 
 enum { BOARD_TEXT_MAX = 120, BOARD_SENTENCE_MAX = 256, BOARD_SPARK = 60, BOARD_PEOPLE_MAX = 2000 };
+enum { BOARD_SHOWN_MAX = 4096 }; /* rooms of a node whose people are looked for */
 
 struct board_room { /* newest activity first */
     uint8_t name_len, sender_len, text_len;
@@ -21,13 +22,20 @@ struct board_room { /* newest activity first */
     uint32_t here;
 };
 
-struct board_person { /* in the order of rooms, and of names within one */
+/* In the order of rooms, and of names within one. Of a room with somebody in it at least one is listed, as
+ * long as there is a place for each room. */
+struct board_person {
+    uint32_t here; /* in this room, also those that are not listed */
     uint8_t room_len, name_len;
     bool is_typing;
+    uint8_t spare; /* 0 */
     char room[ROOM_MAX];
     char name[NAME_MAX_BYTES];
     struct sender_id sender_id;
 };
+static_assert(sizeof(struct board_person) ==
+                  sizeof(uint32_t) + 4 + ROOM_MAX + NAME_MAX_BYTES + sizeof(struct sender_id),
+              "boards are compared byte for byte");
 
 enum board_role { BOARD_LEADER, BOARD_FOLLOWER, BOARD_STANDBY, BOARD_CATCHING_UP, BOARD_AWAY };
 

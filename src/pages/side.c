@@ -125,6 +125,8 @@ static void make_people(struct side *side, struct buf *scratch)
         if (first == SIZE_MAX) first = i;
         if (!is_listed(board, first, i)) add_person(side, person, scratch);
     }
+    if (first != SIZE_MAX && board->people[first].here > side->here)
+        side->here = board->people[first].here;
 }
 
 /* ---- nodes ---- */

@@ -969,6 +969,20 @@ static void what_is_unread_elsewhere_is_in_style_and_title(void **state)
     assert_true(sent_has("Ines: &lt;b&gt;"));
 }
 
+static void who_is_not_listed_is_counted(void **state)
+{
+    (void)state;
+    join();
+    struct shared *bytes;
+    struct board *board = new_board(&bytes);
+    add_room(board, "lobby", 0, 0);
+    add_person(board, &world.kari, false);
+    board->people[0].here = 70;
+    buf_reset(&world.sent);
+    show_board(bytes);
+    assert_true(sent_has("\"70\""));
+}
+
 static void one_does_not_read_of_ones_own_typing(void **state)
 {
     (void)state;
@@ -1268,6 +1282,7 @@ int main(void)
         TEST(a_join_has_the_nonce_of_its_page),
         TEST(a_bad_place_for_older_messages_changes_nothing),
         TEST(what_is_unread_elsewhere_is_in_style_and_title),
+        TEST(who_is_not_listed_is_counted),
         TEST(one_does_not_read_of_ones_own_typing),
         TEST(the_line_of_what_is_new_stands_above_the_first),
         TEST(a_page_that_moved_says_so_for_a_while),

@@ -88,14 +88,19 @@ static void a_node_that_is_no_member_says_only_that(void **state)
 static struct chat chat;
 static struct shared *bytes;
 
+static struct presence *presence;
+static struct slice shown[BOARD_SHOWN_MAX];
+static size_t shown_count;
+
 static const struct board *make(void)
 {
     static const float none[BOARD_SPARK];
-    static struct presence *presence;
     if (presence == NULL) presence = presence_new();
     struct board_input input = {.cluster = &cluster,
                                 .chat = &chat,
                                 .presence = presence,
+                                .shown = shown,
+                                .shown_count = shown_count,
                                 .self = "tea-1",
                                 .messages_per_second = none,
                                 .commit_p99_ms = none,
@@ -165,6 +170,48 @@ static void fetched_events_are_nobodys_messages_of_now(void **state)
     assert_int_equal(vitals.messages_per_second[BOARD_SPARK - 1], 0);
 }
 
+static void people_come(struct slice room, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct sender_id who = {{0}};
+        memcpy(who.bytes, &i, sizeof i);
+        presence_enter(presence, room, &who, slice_of("Maja"));
+    }
+    shown[shown_count++] = room;
+}
+
+/* A list has an end; how many there are is told all the same. */
+static void all_are_counted_though_not_all_are_listed(void **state)
+{
+    static char names[250][8];
+    (void)state;
+    members("fLf");
+    people_come(slice_of("lobby"), PRESENT_MAX + 20);
+    const struct board *board = make();
+    assert_int_equal(board->people_count, PRESENT_MAX);
+    for (size_t i = 0; i < board->people_count; i++)
+        assert_int_equal(board->people[i].here, PRESENT_MAX + 20);
+
+    /* Of many rooms each has at least one, or nobody would be here. */
+    for (size_t i = 0; i < 250; i++) {
+        snprintf(names[i], sizeof names[i], "x%zu", i);
+        people_come(slice_from(names[i]), 20);
+    }
+    board = make();
+    assert_true(board->people_count <= BOARD_PEOPLE_MAX);
+    size_t rooms = 1;
+    for (size_t i = 1; i < board->people_count; i++) {
+        const struct board_person *person = &board->people[i], *before = person - 1;
+        if (person->room_len == before->room_len &&
+            memcmp(person->room, before->room, person->room_len) == 0)
+            continue;
+        rooms++;
+        assert_int_equal(person->here, 20);
+    }
+    assert_int_equal(rooms, 251);
+    shown_count = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +221,7 @@ int main(void)
         PROMISE("P12", the_door_is_closed_while_events_are_missing),
         cmocka_unit_test(nodes_are_behind_the_highest_number_that_is_known),
         cmocka_unit_test(fetched_events_are_nobodys_messages_of_now),
+        cmocka_unit_test(all_are_counted_though_not_all_are_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
