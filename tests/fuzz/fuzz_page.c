@@ -28,7 +28,7 @@ struct waiting {
 
 static struct {
     struct live_host host;
-    struct buf scratch, words;
+    struct buf scratch, words, text; /* text: of the last command, which all answers are about */
     struct topic chat, home, cluster;
     struct shared *board;
     struct identity kari, maja, nobody;
@@ -140,13 +140,21 @@ static void keep(enum live_info_kind kind, const struct live_ref *ref, const str
         .kind = kind, .ref = *ref, .id = id == NULL ? (struct command_id){{0}} : *id};
 }
 
+static void keep_command(enum live_info_kind kind, const struct live_ref *ref,
+                         const struct send_message *command)
+{
+    buf_reset(&world.text);
+    buf_add(&world.text, command->text);
+    keep(kind, ref, &command->id);
+}
+
 static void on_dispatch(void *owner, struct live *live, const struct live_ref *ref,
                         const struct send_message *command)
 {
     (void)owner;
     (void)live;
     FUZZ_HOLDS(slice_equal(command->sender, identity_name(live->identity)));
-    keep(LIVE_ANSWERED, ref, &command->id);
+    keep_command(LIVE_ANSWERED, ref, command);
 }
 
 static void on_check(void *owner, struct live *live, const struct live_ref *ref,
@@ -154,7 +162,7 @@ static void on_check(void *owner, struct live *live, const struct live_ref *ref,
 {
     (void)owner;
     (void)live;
-    keep(LIVE_CHECKED, ref, &command->id);
+    keep_command(LIVE_CHECKED, ref, command);
 }
 
 static void on_history(void *owner, struct live *live, const struct live_ref *ref, uint64_t before)
@@ -324,6 +332,7 @@ static void answer(struct slice line)
     live_inform(world.live, &first.ref,
                 &(struct live_info){.kind = first.kind,
                                     .id = first.id,
+                                    .text = buf_slice(&world.text),
                                     .outcome = (enum live_outcome)(digit % (LIVE_USED + 1u)),
                                     .refusal = (enum chat_refusal)(reason % (CHAT_NO_LEADER + 1u)),
                                     .number = world.seq + 1,
@@ -373,6 +382,7 @@ static void begin(void)
     world.now_ms = morning_ms;
     buf_init(&world.scratch, FRAME_MAX);
     buf_init(&world.words, HTTP_LINE_MAX * 6);
+    buf_init(&world.text, FRAME_MAX);
     world.host =
         (struct live_host){.keys = {.secrets = {SLICE("0123456789abcdef0123456789abcdef")}},
                            .node = "tea-2",
@@ -417,6 +427,7 @@ static void end(void)
     shared_unref(world.board);
     buf_close(&world.scratch);
     buf_close(&world.words);
+    buf_close(&world.text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
