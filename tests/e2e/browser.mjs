@@ -211,6 +211,23 @@ describe('a room', () => {
 
   writing(number => `§11.${number}`, 0);
 
+  test('a late answer does not take who reads further up to the end', limit, async () => {
+    const room = freshRoom();
+    await fill(room, 20);
+    const a = await enter(room);
+    await a.slow(1500);
+    await a.type('late');
+    await a.page.keyboard.press('Enter');
+    await a.page.locator('#log').focus();
+    await a.page.keyboard.press('Home');
+    await until('the log is scrolled up', async () => await place(a) < -200);
+    await a.isEmpty();
+    for (let i = 0; i < 5; i++) await a.drawn();
+    assert.ok(await place(a) < -200, `the log stands at ${await place(a)}`);
+    await a.sees('late');
+    await leave(a);
+  });
+
   test('§11.57 a session that is not ours costs one page load, and no more', limit, async () => {
     const a = await enter(freshRoom());
     const { loads } = a;
