@@ -12,6 +12,7 @@ const live = new LiveView.LiveSocket("/live", Phoenix.Socket, {
     _csrf_token: csrf,
     tz: -new Date().getTimezoneOffset(),
     touch: matchMedia("(hover: none)").matches,
+    from: document.querySelector(".foot b")?.textContent ?? "",
     seen: Number(document.querySelector("#messages")?.lastElementChild?.id.slice(2)) || 0,
   }),
   // The socket reads its end point anew at each attempt. The jitter spreads those who come back.

@@ -236,6 +236,7 @@ static void on_join(struct channel *channel, const struct request *request)
                                            .address = &address,
                                            .offset_minutes = (int16_t)offset,
                                            .touch = json_to_bool(json_get(params, "touch"), false),
+                                           .from = json_slice(json_get(params, "from")),
                                            .is_rejoin = read_number(params, "_mounts") > 0,
                                            .seen = seen > 0 ? (uint64_t)seen : 0});
 }

@@ -357,6 +357,8 @@ void live_join(struct channel *channel, const struct live_join *join)
                           .offset_minutes = join->offset_minutes,
                           .address = *join->address,
                           .identity = &channel->identity};
+    if (join->from.len > 0 && join->from.len <= NODE_NAME_MAX)
+        memcpy(live->from, join->from.at, join->from.len);
     live_ref_set(&live->ref, join->ref);
     live_ref_set(&live->join_ref, join->join_ref);
     channel->live = live;

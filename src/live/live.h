@@ -97,9 +97,10 @@ struct live {
     struct channel *channel; /* NULL for a dead render */
     const struct live_host *host;
     enum live_state state;
-    bool is_patch;          /* opening for a live_patch of a joined live */
-    bool is_rejoin;         /* this page of the browser was joined before (params._mounts > 0) */
-    bool behind;            /* opened before `seen` was reached */
+    bool is_patch;  /* opening for a live_patch of a joined live */
+    bool is_rejoin; /* this page of the browser was joined before (params._mounts > 0) */
+    bool behind;    /* opened before `seen` was reached */
+    char from[NODE_NAME_MAX + 1]; /* the page's word for the node that served it before; or empty */
     uint64_t seen;          /* number of the newest message that the page showed before; 0 = none */
     bool touch;             /* the browser has no mouse */
     int16_t offset_minutes; /* the reader's time zone, east of UTC */
@@ -175,6 +176,7 @@ void live_dead_render(const struct live_host *host, const struct live_address *a
 
 struct live_join {
     struct slice ref, join_ref;
+    struct slice from; /* the node that served the page before, as the page has it */
     const struct live_address *address;
     int16_t offset_minutes;
     bool touch, is_rejoin;

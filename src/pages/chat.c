@@ -237,9 +237,10 @@ static bool is_at_start(const struct chat_shared *shared)
     return shared->seq == shared->messages_count;
 }
 
-/* The node that the page was loaded from. */
-static struct slice rendered_by(const struct live *live)
+/* The node that served the page before, or that it was loaded from. */
+static struct slice served_by(const struct live *live)
 {
+    if (live->from[0] != '\0') return slice_from(live->from);
     return slice_make(live->identity->node, live->identity->node_len);
 }
 
@@ -265,7 +266,7 @@ static void chat_mount(struct live *live, void *page)
     if (live->state == LIVE_DEAD) return;
 
     int64_t now = live_wall_ms(live);
-    if (live->is_rejoin && !live->is_patch && !slice_is(rendered_by(live), live->host->node))
+    if (live->is_rejoin && !live->is_patch && !slice_is(served_by(live), live->host->node))
         model->moved_until_ms = now + MOVED_SHOWN_MS;
     if (live->behind) model->awaited = live->seen;
     wake_at_next(model);
@@ -617,10 +618,10 @@ static bool is_away(const struct board *board, struct slice node)
 static void fill_strip(struct chat_page *view, const struct chat_model *model)
 {
     const struct live *live = model->visitor.live;
-    struct slice before = rendered_by(live);
+    struct slice before = served_by(live);
     /* Until the room has what the page had shown: nobody is to take it for lost. */
     bool is_behind = model->awaited > shared_of(live)->newest;
-    /* A page that moved long ago, or stands behind a proxy, comes back without anybody being gone. */
+    /* Only then: a page may come to another node for no other reason than a gap in its connection. */
     if (model->moved_until_ms != 0 && is_away(shared_of(live)->side.board, before)) {
         int len = snprintf(view->strip_text, sizeof view->strip_text,
                            "%.*s went away. %s serves you now%s.", (int)before.len, before.at,

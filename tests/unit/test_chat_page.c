@@ -1054,6 +1054,19 @@ static void a_page_that_moved_calls_only_a_node_away_that_is(void **state)
     assert_false(sent_has("went away"));
 }
 
+static void a_page_that_moved_again_tells_who_served_it_last(void **state)
+{
+    (void)state;
+    struct identity moved = person(1, "Kari", "tea-3"); /* which is back by now */
+    show_first_node(BOARD_AWAY);
+    join_as(&moved, "/lobby", ",\"_mounts\":2,\"from\":\"tea-1\"");
+    assert_true(sent_has("tea-1 went away. tea-2 serves you now."));
+    join_as(&moved, "/lobby", ",\"_mounts\":3,\"from\":\"tea-2\"");
+    assert_false(sent_has("went away"));
+    join_as(&moved, "/lobby", ",\"_mounts\":3,\"from\":\"tea-1-and-what-is-longer-than-any-name\"");
+    assert_false(sent_has("went away"));
+}
+
 /* It says so until the room has what the page had shown, however long that takes. */
 static void a_page_that_moved_to_a_node_that_is_behind_says_so(void **state)
 {
@@ -1287,6 +1300,7 @@ int main(void)
         TEST(the_line_of_what_is_new_stands_above_the_first),
         TEST(a_page_that_moved_says_so_for_a_while),
         TEST(a_page_that_moved_calls_only_a_node_away_that_is),
+        TEST(a_page_that_moved_again_tells_who_served_it_last),
         PROMISE_WITH("P9", a_page_that_moved_to_a_node_that_is_behind_says_so, begin, end),
         PROMISE_WITH("P10", without_a_majority_the_room_is_read_only, begin, end),
         TEST(nothing_changed_is_nothing_sent),
