@@ -113,6 +113,7 @@ static struct offset_topic *make_topic(struct rooms *rooms, struct offset_topic 
     const struct config *config = web_thread_config(rooms->thread);
     const struct board *board = web_thread_board(rooms->thread);
     struct shared_options options = {.offset_minutes = offset_minutes,
+                                     .is_status_apart = config->http.admin_listen[0] != '\0',
                                      .ui_title = slice_from(config->ui.title)};
     if (room != NULL) options.room = slice_make(room->name, room->name_len);
     void *shared = kind->shared_new(&options);

@@ -237,7 +237,7 @@ const struct setting settings[] = {
      .fallback = "127.0.0.1:4000", .help = "Pages, WebSocket and API. An empty host is all."},
     {"http", "admin_listen", "HOST:PORT", TEXT_AT(http.admin_listen),
      .check = setting_address_problem, .derived = "everything on `listen`",
-     .help = "If set: /metrics, /status and /api/events only here."},
+     .help = "If set: /metrics, /status, /api/events and /api/cluster only here."},
     {"http", "public_url", "URL", TEXT_AT(http.public_url), .check = origin_problem,
      .derived = "http:// and `listen`",
      .help = "What browsers call this node. https makes cookies Secure."},

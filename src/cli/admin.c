@@ -71,8 +71,7 @@ int admin_tell(const struct admin *admin, int rv, const struct client_answer *an
     if (answer->status == 401) {
         fprintf(err, "livetea %s: %s does not believe the secret in %s\n", admin->command,
                 answer->node, admin->tokens.from);
-    } else if (answer->status == 404 && buf_slice(&answer->body).len > 0 &&
-               memmem(answer->body.at, answer->body.len, "\"not_found\"", 11) != NULL) {
+    } else if (cli_is_hidden(answer)) {
         fprintf(err,
                 "livetea %s: %s has no such address. With http.admin_listen set, a node hears "
                 "administrators only there\n",

@@ -57,6 +57,13 @@ int cli_client(const struct cli *cli, const char *command, const char *nodes, st
     return cli_usage_error(cli, command, "%s: %s", from, errmsg.text);
 }
 
+bool cli_is_hidden(const struct client_answer *answer)
+{
+    static const char word[] = "\"not_found\"";
+    return answer->status == 404 && answer->body.len > 0 &&
+           memmem(answer->body.at, answer->body.len, word, sizeof word - 1) != NULL;
+}
+
 void cli_tell_answer(const struct cli *cli, const char *command, const struct client_answer *answer)
 {
     struct json *body = NULL;

@@ -83,8 +83,10 @@ struct client;
 int cli_client(const struct cli *cli, const char *command, const char *nodes,
                struct client *client);
 
-/* The sentence of an error's body, or the status, on err; table_add_plain's way. */
 struct client_answer;
+/* A node's own "there is nothing at this address": with http.admin_listen set, it may be at the other one. */
+bool cli_is_hidden(const struct client_answer *answer);
+/* The sentence of an error's body, or the status, on err; table_add_plain's way. */
 void cli_tell_answer(const struct cli *cli, const char *command,
                      const struct client_answer *answer);
 

@@ -158,6 +158,14 @@ static int show_once(const struct cli *cli, struct client *client, const struct 
                         &answer, &errmsg);
     if (rv != 0) {
         fprintf(cli->err, "livetea status: %s\n", errmsg.text);
+    } else if (cli_is_hidden(&answer)) {
+        fprintf(
+            cli->err,
+            "livetea status: %s has no /status. With http.admin_listen set, a node tells it only "
+            "there\n",
+            answer.node);
+    } else if (answer.status >= 500) {
+        cli_tell_answer(cli, "status", &answer);
     } else if (answer.status != 200 || json_parse(&status, buf_slice(&answer.body), &errmsg) != 0) {
         fprintf(cli->err, "livetea status: %s is no Live Tea node: it answers /status with %d\n",
                 answer.node, answer.status);

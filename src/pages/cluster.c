@@ -38,6 +38,7 @@ struct cluster_shared {
     struct side side;
     struct slice ui_title, sentence;
     int16_t offset_minutes;
+    bool has_status;
     struct cluster_node *nodes; /* these on the side's arena */
     struct cluster_happening *events;
     size_t nodes_count, events_count;
@@ -54,6 +55,7 @@ void *cluster_shared_new(const struct shared_options *options)
     struct cluster_shared *shared = mem_new(sizeof *shared);
     shared->ui_title = options->ui_title;
     shared->offset_minutes = options->offset_minutes;
+    shared->has_status = !options->is_status_apart;
     side_init(&shared->side, slice_of("/cluster"), slice_of(""));
     return shared;
 }

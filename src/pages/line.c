@@ -98,7 +98,7 @@ static bool starts_day(const struct message_sent *event, int16_t offset_minutes)
 static void make_day(struct line *line, int64_t now_ms, int16_t offset_minutes, struct buf *scratch)
 {
     buf_reset(scratch);
-    add(scratch, "<div class=\"day\" role=\"separator\"><span>");
+    add(scratch, "<div class=\"day\"><span>");
     when_add_day(scratch, line->at_ms, now_ms, offset_minutes);
     add(scratch, "</span></div>");
     mem_free(line->day_bytes);

@@ -61,6 +61,7 @@ void pages_unavailable(struct buf *out, struct slice sentence, const struct boar
 struct shared_options {
     struct slice room; /* chat only */
     int16_t offset_minutes;
+    bool is_status_apart; /* /status is on another listener, which browsers do not reach */
     struct slice ui_title;
 };
 

@@ -1176,6 +1176,34 @@ static void the_cluster_page_shows_each_node(void **state)
     assert_true(sent_has("card leader"));
     assert_true(sent_has("<polyline"));
     assert_true(sent_has("\"t\":\"Cluster\""));
+    assert_true(sent_has("href=\\\"/status?pretty\\\""));
+}
+
+/* Its one heading is what the first link leads to, past all the rooms. */
+static void the_cluster_page_can_be_read_out(void **state)
+{
+    (void)state;
+    join_as(&world.kari, "/cluster", "");
+    const char *sent = buf_slice(&world.sent).at;
+    const char *heading = memmem(sent, world.sent.len, "<h1", 3);
+    assert_true(sent_has("class=\\\"skip\\\" href=\\\"#cluster\\\""));
+    assert_true(sent_has("<h1 id=\\\"cluster\\\" tabindex=\\\"-1\\\">"));
+    size_t behind = (size_t)(heading + 3 - sent);
+    assert_null(memmem(sent + behind, world.sent.len - behind, "<h1", 3));
+}
+
+static void no_page_leads_to_where_only_administrators_get(void **state)
+{
+    (void)state;
+    struct shared_options options = {.is_status_apart = true, .ui_title = slice_of("Live Tea")};
+    struct shared *bytes;
+    cluster_shared_free(world.cluster.shared);
+    world.cluster.shared = cluster_shared_new(&options);
+    new_board(&bytes);
+    show_board(bytes);
+    join_as(&world.kari, "/cluster", "");
+    assert_true(sent_has("All 3 nodes are up."));
+    assert_false(sent_has("/status"));
 }
 
 static void the_cluster_page_tells_stand_bys_and_who_catches_up(void **state)
@@ -1254,7 +1282,8 @@ static void a_day_that_passed_is_called_yesterday(void **state)
     chat_shared_settle(world.chat.shared);
     assert_false(chat_shared_day_passed(world.chat.shared, morning_ms + 1000));
     join();
-    assert_true(sent_has("<span>Today</span>"));
+    assert_true(
+        sent_has("<div class=\\\"day\\\"><span>Today</span>")); /* no role: it is read out */
     assert_true(chat_shared_day_passed(world.chat.shared, morning_ms + 24 * 3600 * 1000));
     topic_stream_changed(&world.chat);
     join();
@@ -1306,6 +1335,8 @@ int main(void)
         TEST(nothing_changed_is_nothing_sent),
         TEST(a_room_is_opened_by_its_name),
         TEST(the_cluster_page_shows_each_node),
+        TEST(the_cluster_page_can_be_read_out),
+        TEST(no_page_leads_to_where_only_administrators_get),
         TEST(the_cluster_page_tells_stand_bys_and_who_catches_up),
         TEST(a_page_that_is_not_served_leads_to_the_nodes_that_serve_it),
         TEST(a_node_that_fetches_what_it_lacks_shows_how_far_it_is),

@@ -383,6 +383,18 @@ static void status_to_a_file_is_json(void **state)
     expect(OK("application/json", "{\"cluster\":{\"health\":\"no_majority\"}}\n"), WORDS("status"),
            3, "{\"cluster\":{\"health\":\"no_majority\"}}\n", NULL);
     expect(OK("text/html", "<html>"), WORDS("status"), 4, "", "no Live Tea node");
+    expect("HTTP/1.1 404 No\r\n\r\n<html>", WORDS("status"), 4, "", "no Live Tea node");
+}
+
+static void status_says_why_there_is_none(void **state)
+{
+    (void)state;
+    expect("HTTP/1.1 404 No\r\n\r\n{\"error\":\"not_found\",\"message\":\"There is nothing.\"}",
+           WORDS("status"), 4, "", "With http.admin_listen set");
+    expect("HTTP/1.1 503 No\r\nRetry-After: 1\r\n\r\n{\"error\":\"starting\",\"message\":\"This "
+           "node has just been started.\"}",
+           WORDS("status"), 4, "",
+           "livetea status: This node has just been started. Try again in 1 s.\n");
 }
 
 static void tail_shows_each_message_with_its_time_and_sender(void **state)
@@ -467,6 +479,7 @@ int main(void)
         cmocka_unit_test(send_ends_as_the_message_did),
         cmocka_unit_test(status_is_a_table_with_a_row_for_a_node_that_is_away),
         cmocka_unit_test(status_to_a_file_is_json),
+        cmocka_unit_test(status_says_why_there_is_none),
         cmocka_unit_test(tail_shows_each_message_with_its_time_and_sender),
         cmocka_unit_test(tail_goes_on_behind_an_answer_that_is_short),
     };
