@@ -73,8 +73,7 @@ describe('a full disk', { skip }, () => {
     disk.fillTo(0);
     await until('it says that its disk is full', async () => (await node.status()).node.disk_full === true, 20_000);
     say(`said after ${since(at)}`);
-    const { status } = await request(`${node.url}/readyz`);
-    assert.equal(status, 503);
+    await until('it is not ready', async () => (await request(`${node.url}/readyz`)).status === 503);
     assert.equal((await request(`${node.url}/livez`)).status, 200);
     await until('another leads', async () => (await cluster.nodes[1].status()).cluster.leader !== node.name &&
       (await cluster.leader()) !== node, 20_000);
@@ -87,7 +86,7 @@ describe('a full disk', { skip }, () => {
     disk.free();
     await node.ready(60_000);
     say(`ready ${since(freed)} after there was room`);
-    assert.equal((await node.status()).node.disk_full, false);
+    await until('it says so', async () => (await node.status()).node.disk_full === false);
   }
 
   test('a leader with little room hands over', limit, context => underLoad(context, async (crowd, say) => {
@@ -96,7 +95,7 @@ describe('a full disk', { skip }, () => {
     disk.fillTo(150);
     await until('another leads', async () => (await cluster.leader()) !== node, 30_000);
     say(`another leads after ${since(at)}`);
-    assert.ok(await node.isReady(), 'it still follows');
+    await until('it still follows', () => node.isReady());
     disk.free();
   }));
 
