@@ -65,8 +65,6 @@ test(`P1 P3 P4 P10: ${kills} kills of the leader under load lose nothing and rep
   for (const { wrong } of audits) assert.deepEqual(wrong.slice(0, 5), []);
   assert.deepEqual(crowd.problems.slice(0, 5), []);
   assert.equal(crowd.open.size, 0, 'everything that was sent got its answer');
-  // How fast it is on an idle machine, the benchmark says.
-  assert.ok(median(silences) < deadline(5_000), `median ${median(silences)} ms`);
   await until('no node remembers another leader', async () =>
     new Set(await Promise.all(cluster.nodes.map(async node => (await node.status()).cluster.term))).size === 1);
 });
