@@ -425,7 +425,9 @@ static void on_mail(void *owner, struct mail *mail)
 static void tell_answers(struct web_thread *thread)
 {
     if (thread->answers.first == NULL) return;
-    thread->commands_away -= answers_tell(thread, &thread->answers, thread->is_stopping);
+    /* Who is told may ask for more meanwhile. */
+    size_t told = answers_tell(thread, &thread->answers, thread->is_stopping);
+    thread->commands_away -= told;
     if (thread->is_stopping) close_if_done(thread);
 }
 

@@ -247,6 +247,8 @@ static void on_event(struct channel *channel, const struct request *request)
     struct slice event = json_slice(json_get(request->payload, "event"));
     struct params params;
     struct live_ref ref;
+    /* A client numbers each. Of what has no number nobody could say how much is under way. */
+    if (request->ref.len == 0) return;
     live_ref_set(&ref, request->ref);
     params_init(&params);
     if (json_is_string(value))

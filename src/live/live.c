@@ -380,7 +380,7 @@ void live_event(struct live *live, const struct live_ref *ref, struct slice even
         return;
     }
     live->stream_shared = NULL; /* was for this answer */
-    if (ref->len > 0) add_pending(live, ref);
+    add_pending(live, ref);
 }
 
 /* All that waits for an answer of the page that goes. */

@@ -88,7 +88,7 @@ try {
   await maja.context.close();
   await ola.context.close();
   await three.kill();
-  await pictures('cluster-degraded', { where: '/cluster', see: tab => tab.page.locator('h1', { hasText: '2 of 3 nodes are up' }).waitFor() });
+  await pictures('cluster-degraded', { where: '/cluster', see: tab => tab.page.locator('.state p', { hasText: '2 of 3 nodes are up' }).waitFor() });
   for (const { shape, ...options } of shapes) {
     const tab = (await browser.visit(two.url, '/lobby', { name: 'Kari', ...options, colorScheme: shape === 'desk' ? 'light' : 'dark' })).expectsLoss();
     await tab.page.evaluate(() => { window.liveSocket.socket.reconnectTimer.timerCalc = () => 60_000; });
@@ -101,7 +101,7 @@ try {
   await until('the last node has noticed', async () => (await one.status()).cluster.health === 'no_majority');
   const strip = tab => tab.page.locator('.strip.bad', { hasText: 'Reading only.' }).waitFor();
   await pictures('room-noquorum', { where: '/lobby', as: 'Kari', see: strip });
-  await pictures('cluster-noquorum', { where: '/cluster', see: tab => tab.page.locator('h1', { hasText: '1 of 3 nodes is up' }).waitFor() });
+  await pictures('cluster-noquorum', { where: '/cluster', see: tab => tab.page.locator('.state p', { hasText: '1 of 3 nodes is up' }).waitFor() });
 } finally {
   await browser.stop().catch(error => console.error(error.message));
   await cluster.down();

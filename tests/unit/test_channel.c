@@ -157,6 +157,18 @@ static void what_waits_is_bounded(void **state)
     assert_true(came("\"e0\"") && came("\"e15\""));
 }
 
+static void an_event_without_a_ref_is_none(void **state)
+{
+    (void)state;
+    join("4");
+    send("[\"4\",null,\"lv:lt\",\"event\",{\"event\":\"send_message\",\"value\":\"nonce=a&message="
+         "x\"}]");
+    expect("");
+    send("[\"4\",\"5\",\"lv:lt\",\"event\",{\"event\":\"send_message\",\"value\":\"nonce=a&message="
+         "x\"}]");
+    assert_true(came("\"m-1\""));
+}
+
 static void a_message_that_is_too_long_is_not_read(void **state)
 {
     struct buf frame;
@@ -240,6 +252,7 @@ int main(void)
         TEST(joined_is_who_was_answered_with_ok),
         TEST(an_event_is_answered_once),
         TEST(what_waits_is_bounded),
+        TEST(an_event_without_a_ref_is_none),
         TEST(a_message_that_is_too_long_is_not_read),
         TEST(any_prefix_of_a_frame_is_harmless),
         TEST(one_wrong_byte_in_a_frame_is_harmless),
