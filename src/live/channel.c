@@ -216,7 +216,8 @@ static void on_join(struct channel *channel, const struct request *request)
         return;
     }
     const struct json *url = json_get(request->payload, "url");
-    if (!json_is_string(url)) url = json_get(request->payload, "redirect");
+    bool is_redirect = !json_is_string(url);
+    if (is_redirect) url = json_get(request->payload, "redirect");
     struct live_address address;
     enum live_find found = find(channel, json_slice(url), &address);
     if (found == LIVE_NOWHERE) {
@@ -231,13 +232,15 @@ static void on_join(struct channel *channel, const struct request *request)
     const struct json *params = json_get(request->payload, "params");
     int64_t offset = read_offset(params);
     int64_t seen = read_number(params, "seen");
+    bool is_rejoin = read_number(params, "_mounts") > 0;
     live_join(channel, &(struct live_join){.ref = request->ref,
                                            .join_ref = request->join_ref,
                                            .address = &address,
                                            .offset_minutes = (int16_t)offset,
                                            .touch = json_to_bool(json_get(params, "touch"), false),
                                            .from = json_slice(json_get(params, "from")),
-                                           .is_rejoin = read_number(params, "_mounts") > 0,
+                                           .is_rejoin = is_rejoin,
+                                           .is_redirect = is_redirect && !is_rejoin,
                                            .seen = seen > 0 ? (uint64_t)seen : 0});
 }
 

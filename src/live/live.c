@@ -352,7 +352,7 @@ void live_join(struct channel *channel, const struct live_join *join)
                           .host = host,
                           .state = LIVE_OPENING,
                           .is_rejoin = join->is_rejoin,
-                          .seen = join->seen,
+                          .seen = join->is_redirect ? 0 : join->seen,
                           .touch = join->touch,
                           .offset_minutes = join->offset_minutes,
                           .address = *join->address,

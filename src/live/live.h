@@ -101,8 +101,8 @@ struct live {
     bool is_rejoin; /* this page of the browser was joined before (params._mounts > 0) */
     bool behind;    /* opened before `seen` was reached */
     char from[NODE_NAME_MAX + 1]; /* the page's word for the node that served it before; or empty */
-    uint64_t seen;          /* number of the newest message that the page showed before; 0 = none */
-    bool touch;             /* the browser has no mouse */
+    uint64_t seen; /* number of the newest message that it showed before, of this room; 0 = none */
+    bool touch;    /* the browser has no mouse */
     int16_t offset_minutes; /* the reader's time zone, east of UTC */
     struct live_address address;
     const struct identity *identity; /* the channel's (the request's, for a dead render) */
@@ -180,6 +180,8 @@ struct live_join {
     const struct live_address *address;
     int16_t offset_minutes;
     bool touch, is_rejoin;
+    bool
+        is_redirect; /* first join of a page that took another's place: `seen` is of that one's room */
     uint64_t seen;
 };
 

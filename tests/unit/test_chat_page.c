@@ -281,6 +281,8 @@ static void receive(const char *frame)
     assert_int_equal(channel_receive(&world.channel, slice_from(frame)), 0);
 }
 
+static const char *join_word = "url"; /* or "redirect" */
+
 static void join_as(const struct identity *who, const char *path, const char *params)
 {
     struct buf session, frame;
@@ -290,10 +292,10 @@ static void join_as(const struct identity *who, const char *path, const char *pa
     token_add_session(&session, &world.host.keys, who);
     buf_init(&frame, 8 * 1024);
     buf_printf(&frame,
-               "[\"4\",\"4\",\"lv:lt\",\"phx_join\",{\"url\":\"http://127.0.0.1:4002%s\","
+               "[\"4\",\"4\",\"lv:lt\",\"phx_join\",{\"%s\":\"http://127.0.0.1:4002%s\","
                "\"params\":{\"_csrf_token\":\"C\",\"tz\":60%s},\"session\":\"%.*s\","
                "\"static\":null,\"sticky\":false}]",
-               path, params, (int)session.len, session.at);
+               join_word, path, params, (int)session.len, session.at);
     buf_add_char(&frame, '\0');
     receive(frame.at);
     buf_close(&frame);
@@ -1091,6 +1093,23 @@ static void a_page_that_moved_to_a_node_that_is_behind_says_so(void **state)
     assert_true(world.sent.len > 0);
 }
 
+/* The newest message that it sends then is the other room's, and may be newer than any of this one. */
+static void who_comes_from_another_room_waits_for_nothing_of_it(void **state)
+{
+    (void)state;
+    char more[64];
+    snprintf(more, sizeof more, ",\"seen\":%llu", (unsigned long long)world.number + 1);
+    join_word = "redirect";
+    join_as(&world.kari, "/lobby", more);
+    assert_false(sent_has("catching up"));
+    /* The same page once more, as after a gap: now it is of this room. */
+    snprintf(more, sizeof more, ",\"_mounts\":1,\"seen\":%llu",
+             (unsigned long long)world.number + 1);
+    join_as(&world.kari, "/lobby", more);
+    assert_true(sent_has("catching up"));
+    join_word = "url";
+}
+
 static void without_a_majority_the_room_is_read_only(void **state)
 {
     (void)state;
@@ -1331,6 +1350,7 @@ int main(void)
         TEST(a_page_that_moved_calls_only_a_node_away_that_is),
         TEST(a_page_that_moved_again_tells_who_served_it_last),
         PROMISE_WITH("P9", a_page_that_moved_to_a_node_that_is_behind_says_so, begin, end),
+        TEST(who_comes_from_another_room_waits_for_nothing_of_it),
         PROMISE_WITH("P10", without_a_majority_the_room_is_read_only, begin, end),
         TEST(nothing_changed_is_nothing_sent),
         TEST(a_room_is_opened_by_its_name),
