@@ -147,12 +147,11 @@ static void respond_plain(struct site *site, struct exchange *exchange, int stat
 }
 
 /* A page that was asked for comes by itself once it can; a form would not be sent again. */
-static void respond_unavailable(struct site *site, struct exchange *exchange,
-                                const struct http_request *request, struct slice sentence)
+static void respond_unavailable(struct site *site, struct exchange *exchange, struct slice path,
+                                struct slice sentence)
 {
     struct buf words;
     bool is_form = exchange->method == HTTP_METHOD_POST;
-    struct slice path = request == NULL ? slice_of("/") : request->path;
     buf_init(&words, 1024);
     buf_add(&words, sentence);
     buf_add(&words, is_form ? slice_of(" Nothing was sent: go back, and try again in a moment.")
@@ -185,7 +184,7 @@ static bool is_closed(struct site *site, struct exchange *exchange,
         buf_add(&sentence, slice_of("This node is no member of the cluster yet."));
     }
     bool closed = sentence.len > 0;
-    if (closed) respond_unavailable(site, exchange, request, buf_slice(&sentence));
+    if (closed) respond_unavailable(site, exchange, request->path, buf_slice(&sentence));
     buf_close(&sentence);
     return closed;
 }
@@ -238,6 +237,18 @@ static void render_visit(struct visit *visit)
     buf_close(&tokens);
 }
 
+/* Its request is gone by now. */
+static void refuse_visit(struct visit *visit)
+{
+    struct buf path;
+    buf_init(&path, HTTP_LINE_MAX);
+    buf_add_char(&path, '/');
+    text_escape_url(&path, slice_make(visit->address.room, visit->address.room_len));
+    respond_unavailable(visit->site, visit->exchange, buf_slice(&path),
+                        slice_of("This room cannot be read here at the moment."));
+    buf_close(&path);
+}
+
 static void finish_visit(struct visit *visit)
 {
     rooms_leave(web_thread_rooms(visit->site->thread), &visit->waiter);
@@ -247,11 +258,10 @@ static void finish_visit(struct visit *visit)
 static void on_visit_ready(struct room_waiter *waiter, int status)
 {
     struct visit *visit = (struct visit *)(void *)waiter; /* its first member */
-    if (status != 0)
-        respond_unavailable(visit->site, visit->exchange, NULL,
-                            slice_of("This room cannot be read here at the moment."));
-    else
+    if (status == 0)
         render_visit(visit);
+    else
+        refuse_visit(visit);
     finish_visit(visit);
 }
 
@@ -280,7 +290,7 @@ static void get_page(struct site *site, struct exchange *exchange,
         return;
     }
     if (web_thread_is_draining(site->thread)) {
-        respond_unavailable(site, exchange, request, slice_of("This node is stopping."));
+        respond_unavailable(site, exchange, request->path, slice_of("This node is stopping."));
         return;
     }
     if (is_closed(site, exchange, request)) return;
@@ -314,22 +324,23 @@ static void post_session(struct site *site, struct exchange *exchange, const str
     struct live_address address;
     struct slice back = params_get(params, "back");
     buf_reset(&site->text);
-    if (!text_name(&site->text, params_get(params, "name"))) {
-        buf_reset(&site->text);
-        respond_see_other(site, exchange, slice_of("/?e=invalid_name"));
-        return;
+    bool is_name = text_name(&site->text, params_get(params, "name"));
+    if (is_name) {
+        identity->name_len = (uint8_t)site->text.len;
+        memcpy(identity->name, site->text.at, site->text.len);
+        identity->issued_s = clock_wall_ms() / 1000;
+        add_cookie(site, identity);
     }
-    identity->name_len = (uint8_t)site->text.len;
-    memcpy(identity->name, site->text.at, site->text.len);
-    identity->issued_s = clock_wall_ms() / 1000;
-    add_cookie(site, identity);
     /* Only to a path of ours, as it is written canonically. What stands behind it is not looked at by
      * pages_find, and could end the header's line. */
     buf_reset(&site->text);
     back = slice_first(back, slice_find(back, '?'));
     back = slice_first(back, slice_find(back, '#'));
     if (pages_find(back, &address, &site->text) != LIVE_FOUND) back = slice_of("/");
-    respond_see_other(site, exchange, back);
+    buf_reset(&site->text);
+    buf_add(&site->text, back);
+    if (!is_name) buf_add(&site->text, slice_of("?e=invalid_name"));
+    respond_see_other(site, exchange, buf_slice(&site->text));
 }
 
 static void post_rooms(struct site *site, struct exchange *exchange, const struct params *params)

@@ -98,9 +98,7 @@ static void home_mount(struct live *live, void *page)
     struct home_model *model = page;
     visitor_mount(&model->visitor, live, &shared_of(live)->side);
     int hint = live_hint(live);
-    if (hint == CHAT_NAME_INVALID) {
-        model->visitor.name_state = NAME_INVALID;
-    } else if (hint > CHAT_ACCEPTED) {
+    if (hint > CHAT_ACCEPTED && hint != CHAT_NAME_INVALID) {
         model->room_state = ROOM_INVALID;
         model->refusal = (uint8_t)hint;
     }

@@ -38,6 +38,7 @@ void visitor_mount(struct visitor *visitor, struct live *live, const struct side
     visitor->csrf_len = (uint16_t)token.len;
     buf_close(&token);
     hash_words(visitor, identity_name(live->identity));
+    if (live_hint(live) == CHAT_NAME_INVALID) visitor->name_state = NAME_INVALID;
     if (live->state != LIVE_DEAD) reader_enter(&live->reader, side->room, side->board);
 }
 

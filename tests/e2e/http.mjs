@@ -104,6 +104,11 @@ describe('pages without JavaScript', () => {
       const cookie = cookieOf(answer, page.cookie);
       assert.doesNotMatch(textOf((await get('/', { headers: { cookie } })).text), /You are /, JSON.stringify(name));
     }
+    for (const back of ['/lobby', '/']) { // where one was, and there it says why
+      const { headers } = await page.postForm('/session', { name: 'a\nb', back: `${back}?x=1` });
+      assert.equal(headers.location, `${back}?e=invalid_name`);
+      assert.match(textOf((await get(headers.location, { headers: { cookie: page.cookie } })).text), /A name has 1 to 40 characters/, back);
+    }
     for (const [name, shown] of [['x'.repeat(40), 'x'.repeat(40)], ['Å', 'Å'], ['A\u030a', 'Å'], ['👩‍💻', '👩‍💻']]) {
       const cookie = await page.takeName(name);
       assert.ok(textOf((await get('/', { headers: { cookie } })).text).includes(`You are ${shown}`), name);
