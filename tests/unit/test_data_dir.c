@@ -114,7 +114,8 @@ static void it_may_lie_where_nothing_can_be_listed(void **state)
 {
     (void)state;
     int status = 0;
-    if (geteuid() == 0) assert_int_equal(chown(root, NOBODY, NOBODY), 0);
+    if (geteuid() == 0 && chown(root, NOBODY, NOBODY) != 0)
+        skip(); /* nobody else is there to try it */
     assert_int_equal(chmod(root, 0300), 0);
     fflush(NULL);
     pid_t pid = fork();
