@@ -215,12 +215,19 @@ describe('a room', () => {
     const room = freshRoom();
     await fill(room, 20);
     const a = await enter(room);
-    await a.slow(1500);
-    await a.type('late');
-    await a.page.keyboard.press('Enter');
-    await a.page.locator('#log').focus();
-    await a.page.keyboard.press('Home');
-    await until('the log is scrolled up', async () => await place(a) < -200);
+    const isLate = async latency => {
+      await a.slow(latency);
+      const before_ = a.events('send_message').length;
+      await a.type('late');
+      await a.page.keyboard.press('Enter');
+      await a.page.locator('#log').focus();
+      await a.page.keyboard.press('Home');
+      await until('the log is scrolled up', async () => await place(a) < -200);
+      const sent = a.events('send_message')[before_];
+      return !sent || !a.reply(sent); // and the page will have it so much later again
+    };
+    // On a slow machine the answer may come before all that is done.
+    for (let latency = 1500; !await isLate(latency); latency *= 3) await a.isEmpty();
     await a.isEmpty();
     for (let i = 0; i < 5; i++) await a.drawn();
     assert.ok(await place(a) < -200, `the log stands at ${await place(a)}`);
@@ -388,18 +395,17 @@ describe('a room', () => {
     await a.page.keyboard.press('End');
     // As if somebody went on typing without a pause: then nothing is told.
     await a.box.evaluate(box => box.setAttribute('phx-debounce', '600000'));
-    const told = a.events('typing').length;
     await a.page.keyboard.type(', I wonder ');
     await apply();
     await until('the hint is shown', async () => await a.hint === 'Your earlier message was sent, this one not yet.');
-    assert.equal(a.events('typing').length, told);
+    assert.ok(a.events('typing').every(frame => !frame[4].value.includes('wonder')), 'it was told');
     assert.equal(await a.text, 'was it sent, I wonder ');
     assert.notEqual(await a.nonce, nonce);
     await until('the focus is in the box', () => a.hasFocus());
     await a.page.keyboard.type('still');
     await a.page.keyboard.press('Enter');
-    await a.sees('was it sent, I wonder still');
     await a.isEmpty();
+    await a.sees('was it sent, I wonder still');
     await leave(a);
   });
 
