@@ -144,6 +144,16 @@ static void cut_before_change(struct guard *guard, struct raft_append_entries *m
     }
 }
 
+/* What is left is a heartbeat. */
+static void take_out_entries(struct raft_append_entries *message)
+{
+    if (message->n_entries == 0) return;
+    raft_free(message->entries[0].batch);
+    raft_free(message->entries);
+    message->entries = NULL;
+    message->n_entries = 0;
+}
+
 /* Entries from below the beginning of our log: they are in our snapshot, which is committed, so the leader
  * has the same there. The message is made to stand on the snapshot. */
 static void cut_below_log(struct guard *guard, struct raft_append_entries *message)
@@ -163,17 +173,7 @@ static void cut_below_log(struct guard *guard, struct raft_append_entries *messa
                 message->n_entries * sizeof *message->entries);
         return;
     }
-    raft_free(message->entries[0].batch);
-    raft_free(message->entries);
-    message->entries = NULL;
-    message->n_entries = 0;
-}
-
-static void drop_entries(struct guard *guard, struct raft_append_entries *message)
-{
-    raft_free(message->entries[0].batch);
-    raft_free(message->entries);
-    guard->dropped++;
+    take_out_entries(message);
 }
 
 static void drop_snapshot(struct guard *guard, struct raft_install_snapshot *message)
@@ -195,11 +195,8 @@ static bool drops_stale(struct guard *guard, struct raft_message *message)
     }
     if (message->type != RAFT_APPEND_ENTRIES || entries->term >= term) return false;
     if (entries->prev_log_index > 0) return false;
-    if (entries->n_entries > 0) {
-        drop_entries(guard, entries);
-    } else {
-        guard->dropped++;
-    }
+    take_out_entries(entries);
+    guard->dropped++;
     return true;
 }
 
@@ -264,24 +261,27 @@ static bool lets_in(struct guard *guard, struct raft_message *message)
         }
         cut_below_log(guard, entries);
         cut_before_change(guard, entries);
-        /* A heartbeat has no entries and still passes. But to one that lags raft sends only messages with
-         * entries, so that we soon know of no leader: then a command is refused here, and not forwarded for
-         * an answer that comes when it is applied here. And asking for votes pushes out what waits to be sent. */
-        bool is_full = (guard->has_gap && guard->gap_bytes > GAP_BYTES_MAX) ||
-                       guard->lag_bytes > STORE_LAG_BYTES_MAX || guard->is_disk_full;
         bool is_early =
             comes_too_early(guard, entries) || (guard->is_putting && cuts(guard, entries));
         if (entries->n_entries > 0) guard->held_at = is_early ? guard->real.time(raft->io) : 0;
-        if ((is_full || is_early) && entries->n_entries > 0) {
-            drop_entries(guard, entries);
+        /* To one that lags raft sends nothing without entries, so that it soon knows of no leader and asks for
+         * votes. Here that is right: it pushes out what waits to be sent. */
+        if (is_early && entries->n_entries > 0) {
+            take_out_entries(entries);
+            guard->dropped++;
             return false;
+        }
+        /* And here it is not: the message is let in. What is answered is that we have the entry before. */
+        if (guard_takes_nothing(guard) && entries->n_entries > 0) {
+            take_out_entries(entries);
+            guard->dropped++;
         }
     }
     if (message->type == RAFT_INSTALL_SNAPSHOT) {
         raft_term term = message->install_snapshot.term;
         if (term >= raft->current_term) note_leader(guard, message->server_id, term);
         bool is_again = raft->snapshot.installing && term == raft->current_term;
-        if (raft->legacy.snapshot_taking || is_again) {
+        if (raft->legacy.snapshot_taking || is_again || guard->is_disk_full) {
             drop_snapshot(guard, &message->install_snapshot);
             return false;
         }

@@ -23,6 +23,9 @@
  *   a snapshot that arrives while one of ours is being    drops it; the leader tries again
  *   written (NULL pointer), or another one installed
  *   (it is never freed)
+ *   a snapshot that arrives when the disk is full: its    drops it; the leader tries again
+ *   files are tried again and again, and what is
+ *   committed behind it is not applied
  *   a log that is cut while a snapshot of ours is being   drops the message; the leader sends it again
  *   written: on the disk it is not cut, and after the
  *   next start what was cut is there again, and all that
@@ -68,7 +71,8 @@
  *   unfit      a node whose history lacks events below its log (a gap), or whose disk is full, asks for
  *              no votes before five election timeouts without a leader, and declines to be handed
  *              leadership. It takes no entries: with a gap, when too much waits for the missing events;
- *              with a full disk, none at all, for what raft cannot write it keeps in memory
+ *              with a full disk, none at all, for what raft cannot write it keeps in memory. The message
+ *              without them is let in, so that it goes on following its leader
  *   prompt     nobody waits for a heartbeat: see below
  *
  * A lone message in a quiet room would wait for the library's clock, the heartbeat, two times over: for
@@ -200,6 +204,13 @@ void guard_install(struct guard *guard, struct raft *raft, const struct guard_ha
 static inline bool guard_is_unfit(const struct guard *guard)
 {
     return guard->has_gap || guard->is_disk_full;
+}
+
+/* No entries: the events of those that it has wait in memory, or nothing can be written. */
+static inline bool guard_takes_nothing(const struct guard *guard)
+{
+    bool gap_is_full = guard->has_gap && guard->gap_bytes > GAP_BYTES_MAX;
+    return gap_is_full || guard->lag_bytes > STORE_LAG_BYTES_MAX || guard->is_disk_full;
 }
 
 /* May this node, as leader, take commands? */

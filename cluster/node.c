@@ -65,6 +65,12 @@ bool node_has_leader(const struct node *node)
     return rpc_peer_status(node->rpc, node->leader, &link) && link.is_up;
 }
 
+/* Does it make sense to ask the leader for something? Who takes no entries never sees what became of it. */
+static bool can_follow(const struct node *node)
+{
+    return node_has_leader(node) && (node->is_leading || !guard_takes_nothing(&node->guard));
+}
+
 /* ---- the end of a turn of the loop ---- */
 
 static bool has_passed(void *owner, uint64_t mark)
@@ -81,7 +87,7 @@ void node_settle(struct node *node)
 {
     if (!node->raft_is_open || node->phase == NODE_CLOSING) return;
     uint64_t now_ms = clock_ms();
-    bool has_leader = node_has_leader(node);
+    bool has_leader = can_follow(node);
     forward_flush(node->forward, has_leader, now_ms);
     barrier_flush(node->barrier, has_leader, now_ms);
     /* Raft's own entries (a barrier) are applied without a word to the machine. */
@@ -226,7 +232,7 @@ static void look_whether_level(struct node *node)
 
 static void tick_running(struct node *node, uint64_t now_ms)
 {
-    bool has_leader = node_has_leader(node);
+    bool has_leader = can_follow(node);
     forward_tick(node->forward, now_ms);
     barrier_tick(node->barrier, has_leader, now_ms);
     presence_expire(node->presence, now_ms);

@@ -652,6 +652,34 @@ static void an_installation_that_takes_long_ends_nobody(void **state)
     assert_good(&scene);
 }
 
+/* Raft would try to write it without end, and nothing that comes behind it could be applied. */
+static void a_full_disk_is_given_no_snapshot(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin(&scene, NO_MISTAKE, 3, WINDOW_EVENTS, KEEP);
+    struct world *world = scene.world;
+    const struct world_node *node = &world->nodes[scene.b];
+    write_some(&scene, scene.a, 1, 3);
+    cut(&scene, scene.b, true);
+    write_some(&scene, scene.a, 2, 40);
+    raft_index before = last_of(&scene, scene.b);
+    world_fill_disk(world, scene.b, true);
+    cut(&scene, scene.b, false);
+    for (unsigned ms = 0; ms < 5000; ms += 10) {
+        world_run(world, 10);
+        assert_false(node->raft.snapshot.installing);
+    }
+    assert_int_equal(last_of(&scene, scene.b), before);
+    assert_int_equal(node->raft.state, RAFT_FOLLOWER);
+    assert_int_equal(world_leader(world), scene.a);
+    world_fill_disk(world, scene.b, false);
+    world_run(world, 5000);
+    assert_true(world_is_level(world));
+    assert_true(world->gaps > 0); /* by a snapshot */
+    assert_good(&scene);
+}
+
 /* ---- a leader that nobody elects ---- */
 
 /* a is the only voter, b has the log and no vote. a gives b an entry and ends while its own disk is at it; back
@@ -719,6 +747,7 @@ int main(void)
         PROMISE("P12", a_follower_whose_append_never_ends_ends_and_comes_back),
         PROMISE("P12", what_passes_ends_nobody),
         PROMISE("P12", an_installation_that_takes_long_ends_nobody),
+        PROMISE("P12", a_full_disk_is_given_no_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -743,6 +743,25 @@ static bool last_is_accepted(struct trio *t)
     return false;
 }
 
+/* Its leader is known, and would take the command; but what became of it would never be seen here. */
+static void a_follower_whose_disk_is_full_refuses_what_it_is_asked(void **state)
+{
+    (void)state;
+    wait_for(all_are_ready);
+    size_t place = (size_t)(trio_leader(&trio) - trio.nodes);
+    unfit = &trio.nodes[(place + 1) % 3];
+    node_disk(unfit->node, DISK_FREE_MIN - 1);
+    write_many(place, 5, "without it");
+    ask_node(unfit);
+    wait_for(last_is_answered);
+    assert_int_equal(last_asked.answer.kind, ANSWER_REFUSED);
+    assert_int_equal(last_asked.answer.refusal, CHAT_NO_LEADER);
+    assert_int_equal(unfit->events, 0);
+    node_disk(unfit->node, DISK_FREE_AGAIN);
+    wait_for(all_are_level);
+    assert_int_equal(unfit->events, 5);
+}
+
 /* As one is left behind whose directory could not be flushed. */
 static void a_segment_left_half_made_is_made_again(void **state)
 {
@@ -861,6 +880,7 @@ int main(int words_count, char **words)
         PROMISE_WITH("P6", a_node_that_forms_lets_nobody_wait_for_ever, setup_forming, teardown),
         TEST(a_leader_with_a_gap_hands_over),
         TEST(a_leader_whose_disk_is_full_hands_over_and_comes_back),
+        TEST(a_follower_whose_disk_is_full_refuses_what_it_is_asked),
         TEST(a_leader_that_stops_passes_over_one_whose_disk_is_full),
         TEST(an_emptied_founder_does_not_begin_again),
         TEST_SHORT(a_node_that_was_away_for_long_gets_what_it_lacks),

@@ -287,7 +287,8 @@ static void settle(struct world_node *node)
     struct world *world = node->world;
     uint64_t now_ms = world->sim.now_ms;
     unsigned leader = (unsigned)node->leader;
-    bool has_leader = node->is_leading || (leader != 0 && world->nodes[leader - 1].host.is_up);
+    bool has_leader = node->is_leading || (leader != 0 && world->nodes[leader - 1].host.is_up &&
+                                           !guard_takes_nothing(&node->guard));
     if (has_leader) node->leaderless_ms = 0;
     if (!has_leader && node->leaderless_ms == 0) node->leaderless_ms = now_ms;
     forward_flush(node->forward, has_leader, now_ms);
