@@ -83,6 +83,20 @@ static void tell_progress(struct node *node, uint64_t now_ms)
 
 /* ---- the disk ---- */
 
+/* The one who is asked may have gone just now: it is tried again. Once somebody has taken over, this node is done
+ * with it, should it lead again: the others may have no more room than we. */
+static void hand_over_low(struct node *node)
+{
+    if (!node->is_leading) {
+        if (node->disk_low_tries > 0) node->disk_low_tries = DISK_LOW_TRIES_MAX;
+        return;
+    }
+    if (node->is_transferring || node->disk_low_tries >= DISK_LOW_TRIES_MAX) return;
+    node->disk_low_tries++;
+    log_info("hands over leadership", "reason=disk_low");
+    node_begin_transfer(node, 0);
+}
+
 void node_disk(struct node *node, uint64_t free_bytes)
 {
     if (node->phase != NODE_RUNNING) return;
@@ -93,9 +107,11 @@ void node_disk(struct node *node, uint64_t free_bytes)
     if (is_low && !node->is_disk_low) {
         log_error("disk nearly full", "path=%s free_mib=%" PRIu64, path, free_bytes >> 20);
     }
-    /* Once: the others may have no more room than we. */
-    if (is_low && !node->is_disk_low && node->is_leading) node_begin_transfer(node, 0);
     node->is_disk_low = is_low;
+    if (is_low)
+        hand_over_low(node);
+    else
+        node->disk_low_tries = 0;
     if (is_full == was_full) return;
 
     guard_disk_full(&node->guard, is_full);

@@ -106,6 +106,7 @@ struct node {
     uint64_t leader_changes;
     bool was_level, has_been_level; /* now, as it was told; ever, in this run */
     bool is_disk_low;
+    unsigned disk_low_tries; /* to hand over since it is */
     uint64_t log_still_ms; /* when it was told last that the log stands still; 0 = it goes on */
     struct {
         bool is_open;

@@ -113,7 +113,8 @@ enum {
     LOG_STILL_LEADER_MS = 5 * 1000,     /* an append has not ended, nor any other: no leader */
     LOG_STILL_MAX_MS = 30 * 1000,       /* and for so long: who follows ends */
     LOG_STILL_BYTES_PER_S = 256 * 1024, /* more for each byte that is being written: a slow disk */
-    DISK_FREE_LOW = 200 * 1024 * 1024,  /* below it a leader hands over */
+    DISK_FREE_LOW = 200 * 1024 * 1024,  /* below it a leader hands over, */
+    DISK_LOW_TRIES_MAX = 8,             /* one try a second until somebody takes it */
     DISK_FREE_MIN = 50 * 1024 * 1024,   /* below that a node takes nothing, */
     DISK_FREE_AGAIN = 66 * 1024 * 1024, /* until there is so much again */
     CLUSTER_EVENTS_MAX = 50,            /* remembered for /cluster */

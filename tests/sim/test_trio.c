@@ -550,6 +550,30 @@ static void a_leader_whose_disk_is_full_hands_over_and_comes_back(void **state)
     assert_int_equal(unfit->events, 10);
 }
 
+static bool another_one_leads_with_more_room(struct trio *t)
+{
+    const struct trio_node *leader = trio_leader(t);
+    node_disk(unfit->node, DISK_FREE_LOW - 1); /* as each second */
+    return leader != NULL && leader != unfit;
+}
+
+/* Raft was asked to give it to one that is not there, and takes no second wish meanwhile. */
+static void a_leader_with_little_room_tries_again_until_somebody_takes_over(void **state)
+{
+    (void)state;
+    wait_for(all_are_ready);
+    unfit = trio_leader(&trio);
+    size_t gone = ((size_t)(unfit - trio.nodes) + 1) % 3;
+    uint64_t id = trio.nodes[gone].node->id;
+    trio_stop(&trio, gone);
+    wait_for(has_leader);
+    unfit = trio_leader(&trio);
+    assert_int_equal(node_begin_transfer(unfit->node, id), 0);
+    wait_for(another_one_leads_with_more_room);
+    trio_start(&trio, gone);
+    wait_for(all_are_ready);
+}
+
 /* A beat has brought it. */
 static bool all_know_who_is_unfit(struct trio *t)
 {
@@ -812,7 +836,7 @@ static void a_leader_whose_log_stands_still_hands_over_then_ends(void **state)
     still->may_end = true;
     size_t place = (size_t)(still - trio.nodes);
     shell(place, "cd \"$1\"/raft; n=$(ls | sed -n 's/^open-//p' | sort -n | tail -n 1); "
-                 "mkdir open-$((n + 1))");
+                 "mkdir open-$((n + 1)) || mkdir open-$((n + 2))");
     ask_node(&trio.nodes[(place + 1) % 3]);
     for (unsigned i = 0; still->node->guard.watchdog.not_stored_ms < 200; i++) {
         assert_true(i < 8 * KEEP);
@@ -880,6 +904,7 @@ int main(int words_count, char **words)
         PROMISE_WITH("P6", a_node_that_forms_lets_nobody_wait_for_ever, setup_forming, teardown),
         TEST(a_leader_with_a_gap_hands_over),
         TEST(a_leader_whose_disk_is_full_hands_over_and_comes_back),
+        TEST(a_leader_with_little_room_tries_again_until_somebody_takes_over),
         TEST(a_follower_whose_disk_is_full_refuses_what_it_is_asked),
         TEST(a_leader_that_stops_passes_over_one_whose_disk_is_full),
         TEST(an_emptied_founder_does_not_begin_again),
