@@ -178,7 +178,8 @@ static raft_id sound_voter(struct node *node)
 raft_id node_heir(struct node *node)
 {
     for (size_t i = 0; i < node->beats.count; i++) {
-        if (says_unfit(&node->beats.neighbours[i])) return sound_voter(node);
+        const struct neighbour *other = &node->beats.neighbours[i];
+        if (says_unfit(other) || other->is_away) return sound_voter(node);
     }
     return 0;
 }

@@ -150,8 +150,8 @@ bool node_append_barrier(void *owner);
 bool node_begins_log(struct node *node);
 
 /* node_gap.c */
-/* To whom leadership goes when nobody says: a voter, or 0, raft's own choice, which does not know who is
- * unfit and would decline. */
+/* To whom leadership goes when nobody says: a voter, or 0, raft's own choice, which does not know who is away, or
+ * is unfit and would decline. */
 raft_id node_heir(struct node *node);
 void node_gap_changed(void *owner); /* the machine's on_gap */
 void node_gap_tick(struct node *node, uint64_t now_ms);
