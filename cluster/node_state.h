@@ -107,7 +107,7 @@ struct node {
     bool was_level, has_been_level; /* now, as it was told; ever, in this run */
     bool is_disk_low;
     unsigned disk_low_tries; /* to hand over since it is */
-    uint64_t log_still_ms; /* when it was told last that the log stands still; 0 = it goes on */
+    uint64_t log_still_ms;   /* when it was told last that the log stands still; 0 = it goes on */
     struct {
         bool is_open;
         uint64_t from, goal; /* the number it began at; what backfill was told, 0 = nothing */
