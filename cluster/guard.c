@@ -677,8 +677,7 @@ static void end_still(struct guard *guard)
     char sentence[192];
     snprintf(sentence, sizeof sentence,
              "raft's log has stood still for %u s while the leader went on: started again, this "
-             "node fetches "
-             "what it lacks; if it ends like this again, look at its disk",
+             "node fetches what it lacks; if it ends like this again, look at its disk",
              guard->watchdog.not_stored_ms / 1000);
     fatal(guard, sentence, RAFT_IOERR);
 }

@@ -9,8 +9,8 @@
  *
  * A change is asked of whichever node: the leader does it, and the answer waits until it is committed: 200
  * {"done":true}, 409 refused, 503 no leader (nothing was done), 504 not known. A drain is answered with
- * 202 before it begins, and the connection of that answer ends with the process. Without the token, whatever else is wrong: 401. No page of a browser is meant:
- * there is no header that would let one in.
+ * 202 before it begins, and the connection of that answer ends with the process. Without the token,
+ * whatever else is wrong: 401. No page of a browser is meant: there is no header that would let one in.
  */
 #pragma once
 #include "app/web_thread.h"

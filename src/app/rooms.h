@@ -3,8 +3,9 @@
  * A room is opened when the first view, page or program wants it (a mail to the domain thread, which
  * answers with its newest messages and tells every later event from then on), and closed a while after
  * the last has left, or sooner when it is empty or too many are kept so. A topic without readers, as a page
- * makes one that is not live yet, lasts until the next board. Events come in order; in the same turn they are put into the tail and rendered
- * once for each topic (a room and a time zone offset), and go out as one diff to all its readers.
+ * makes one that is not live yet, lasts until the next board. Events come in order; in the same turn they are
+ * put into the tail and rendered once for each topic (a room and a time zone offset), and go out as one diff
+ * to all its readers.
  */
 #pragma once
 #include "app/web_thread.h"

@@ -30,8 +30,7 @@ void tails_free(struct tails *tails);
 bool tails_idle(const struct tails *tails);
 
 /* The thread shows the room from now on: on_tail once, perhaps at once, with a status other than 0 if it
- * cannot be; every event of the room that
- * tails_add gets behind it is the thread's too. */
+ * cannot be; every event of the room that tails_add gets behind it is the thread's too. */
 void tails_open(struct tails *tails, struct slice room_name, int thread_number);
 void tails_close(struct tails *tails, struct slice room_name, int thread_number);
 

@@ -180,8 +180,7 @@ struct live_join {
     const struct live_address *address;
     int16_t offset_minutes;
     bool touch, is_rejoin;
-    bool
-        is_redirect; /* first join of a page that took another's place: `seen` is of that one's room */
+    bool is_redirect; /* first join in another page's place: `seen` is of that one's room */
     uint64_t seen;
 };
 

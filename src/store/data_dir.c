@@ -369,9 +369,10 @@ bool data_dir_has_room(const struct data_dir *dir, const char *name, uint64_t by
     data_dir_path(dir, name, path, sizeof path);
     int fd = open(path, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     if (fd < 0) return !is_room_error(errno);
-    int rv = posix_fallocate(fd, 0, (off_t)bytes); /* errno is not set */
+    /* Not posix_fallocate: where a file system cannot do this, it would write all of it. */
+    bool has_room = fallocate(fd, 0, 0, (off_t)bytes) == 0 || !is_room_error(errno);
     close(fd);
-    return !is_room_error(rv);
+    return has_room;
 }
 
 uint64_t data_dir_used_bytes(const struct data_dir *dir, const char *name)

@@ -179,5 +179,6 @@ struct event_walk {
  * damage; what on_event returned; ERR_IO. */
 int event_walk(struct event_walk *walk, struct errmsg *errmsg);
 
-/* make.c: the file, without tables, if there is none; it and its directory are there after a power loss. 0, or a code. */
+/* make.c: the file, without tables, if there is none; it and its directory are there after a power loss. 0, or
+ * a code. */
 int event_store_make(const char *dir, struct errmsg *errmsg);

@@ -1,6 +1,6 @@
 // The wire protocol, line by line: the checklist of docs/protocol.md, as far as a raw WebSocket client
 // can check it. Each test has the number of its line. What needs the stock client in a browser is
-// tested elsewhere.
+// tested elsewhere. One file, though longer than 500 lines: it is one list, and is read beside it.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';

@@ -1,5 +1,6 @@
 // HTTP as people, programs and attackers use it: pages without JavaScript, the API, what operators
 // ask, the command line; and the list of docs/security.md (S-1 and so on) as far as one process shows.
+// One file, though longer than 500 lines: most of it asks the one node that is started here.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';

@@ -1,5 +1,6 @@
 /* Members come and go while messages are written: whole nodes over loopback. Waits for what must come, and
- * measures no time. */
+ * measures no time. One file, though longer than 500 lines: all of its tests ask for changes, and wait, by the
+ * same helpers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

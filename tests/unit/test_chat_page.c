@@ -1,4 +1,6 @@
-/* A room's page behind the real channel and engine: frames in, frames out; the host is made up here. */
+/* A room's page behind the real channel and engine: frames in, frames out; the host is made up here.
+ * One file, though longer than 500 lines: what becomes of a message and what is shown of it are one page's, and
+ * each test needs that host. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* Answers are told behind the events that were sent to the web thread before, never past them: those of commands
- * that this node's store knows already, and those of pages whose room rests after a flood. The thread, the store's reader and who listens are the test's own. */
+ * that this node's store knows already, and those of pages whose room rests after a flood. The thread, the
+ * store's reader and who listens are the test's own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* A server and its clients in one loop, over loopback: no waiting but for what must happen, and time
- * that is skipped where a deadline is meant. */
+ * that is skipped where a deadline is meant. One file, though longer than 500 lines: every test needs all of the
+ * server and the clients that are made up here. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>

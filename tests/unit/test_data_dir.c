@@ -15,38 +15,12 @@
 
 #include "promise.h"
 #include "store/data_dir.h"
+#include "synced.h"
 
 enum { NOBODY = 65534 };
 
 static char root[64], path[128];
 static struct errmsg errmsg;
-
-/* ---- what was synced: its inodes ---- */
-
-enum { SYNCED_MAX = 32 };
-
-static ino_t synced[SYNCED_MAX];
-static size_t synced_count;
-
-int __real_fsync(int fd);
-int __wrap_fsync(int fd);
-
-int __wrap_fsync(int fd)
-{
-    struct stat status;
-    if (fstat(fd, &status) == 0) synced[synced_count++ % SYNCED_MAX] = status.st_ino;
-    return __real_fsync(fd);
-}
-
-static bool was_synced(const char *name)
-{
-    struct stat status;
-    assert_int_equal(stat(name, &status), 0);
-    for (size_t i = 0; i < synced_count && i < SYNCED_MAX; i++) {
-        if (synced[i] == status.st_ino) return true;
-    }
-    return false;
-}
 
 static int setup(void **state)
 {
@@ -95,7 +69,7 @@ static void a_directory_is_there_after_a_power_loss(void **state)
     (void)state;
     struct data_dir dir;
     assert_int_equal(mkdir(path, 0700), 0);
-    synced_count = 0;
+    synced_forget();
     assert_int_equal(data_dir_open(&dir, path, "tea-1", &errmsg), 0);
     assert_true(was_synced(root));
     data_dir_close(&dir);
@@ -277,11 +251,12 @@ static void what_a_cut_off_start_leaves_is_no_matter(void **state)
 
 static int fallocate_answer;
 
-int __wrap_posix_fallocate(int fd, off_t offset, off_t len);
-int __wrap_posix_fallocate(int fd, off_t offset, off_t len)
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 {
-    assert_true(fd >= 0 && offset == 0 && len == 8192);
-    return fallocate_answer;
+    assert_true(fd >= 0 && mode == 0 && offset == 0 && len == 8192);
+    errno = fallocate_answer;
+    return fallocate_answer == 0 ? 0 : -1;
 }
 
 static void only_a_full_disk_or_quota_has_no_room(void **state)

@@ -13,33 +13,7 @@
 
 #include "promise.h"
 #include "store/event_store.h"
-
-/* ---- what was synced: its inodes ---- */
-
-enum { SYNCED_MAX = 32 };
-
-static ino_t synced[SYNCED_MAX];
-static size_t synced_count;
-
-int __real_fsync(int fd);
-int __wrap_fsync(int fd);
-
-int __wrap_fsync(int fd)
-{
-    struct stat status;
-    if (fstat(fd, &status) == 0) synced[synced_count++ % SYNCED_MAX] = status.st_ino;
-    return __real_fsync(fd);
-}
-
-static bool was_synced(const char *name)
-{
-    struct stat status;
-    assert_int_equal(stat(name, &status), 0);
-    for (size_t i = 0; i < synced_count && i < SYNCED_MAX; i++) {
-        if (synced[i] == status.st_ino) return true;
-    }
-    return false;
-}
+#include "synced.h"
 
 /* ---- fixture: a store in a directory of its own, and the chat that feeds it ---- */
 
@@ -237,7 +211,7 @@ static void its_file_is_there_after_a_power_loss(void **state)
 {
     struct world *world = *state;
     assert_true(was_synced(world->store_dir) && was_synced(world->dir));
-    synced_count = 0;
+    synced_forget();
     reopen(world);
     assert_true(was_synced(world->store_dir) && was_synced(world->dir));
 }
