@@ -32,9 +32,12 @@ enum {
     PROOF_SIZE = SHA256_SIZE,
     HOST_SIZE = 256,
     PORT_SIZE = 8,
-    BACKLOG = 128,
+    BACKLOG = 64,
     USER_TIMEOUT_MS = 5000
 };
+
+static_assert((int)LINK_HALF_OPEN_MAX > (int)BACKLOG,
+              "who comes in one turn pushes out nobody of the same");
 
 static const char magic[8] = {'L', 'V', 'T', 'E', 'A', 'C', '0', '1'};
 
@@ -429,10 +432,25 @@ static void name_caller(struct hand *hand)
     snprintf(hand->where, sizeof hand->where, "%s:%d", host, port);
 }
 
+/* The places are there for whoever knows the secret, and that one is through in two round trips: who has
+ * been in the middle of it for longest goes. To turn the newcomer away instead would let strangers who
+ * come again at once keep every node outside. */
+static void make_room(struct transport *transport)
+{
+    struct hand *hand;
+    if (transport->half_open < LINK_HALF_OPEN_MAX) return;
+    DL_FOREACH(transport->hands, hand) {
+        if (hand->is_ours || hand->state == HAND_OVER) continue;
+        refuse(hand, "others came, and it had not finished the handshake");
+        return;
+    }
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct transport *transport = listener->data;
     if (status != 0) return;
+    make_room(transport);
     struct hand *hand = hand_new(transport, HAND_WAITING_HELLO);
     transport->half_open++;
     hand->stream = stream_new(transport, hand);
@@ -441,10 +459,6 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     }
     name_caller(hand);
-    if (transport->half_open > LINK_HALF_OPEN_MAX) {
-        refuse(hand, "too many are in the middle of a handshake");
-        return;
-    }
     tune(hand->stream);
     if (uv_read_start(hand->stream, on_alloc, on_read) != 0) over(hand, UV_EIO);
 }

@@ -22,8 +22,9 @@
  * This proves who has begun a connection, not each byte of it: enough on a private network.
  *
  * All steps, looking the name up and connecting too, share one deadline, LINK_DEADLINE_MS; at most
- * LINK_HALF_OPEN_MAX callers are in the middle of it at once. Names are looked up at each attempt.
- * Streams have TCP_NODELAY, and TCP_USER_TIMEOUT so that a cable that was pulled is noticed.
+ * LINK_HALF_OPEN_MAX callers are in the middle of it at once: for one more the oldest is closed. Names
+ * are looked up at each attempt. Streams have TCP_NODELAY, and TCP_USER_TIMEOUT so that a cable that was
+ * pulled is noticed.
  *
  * A stream that is handed over is one block of raft_malloc that begins with the uv_tcp_t: its owner
  * closes it and then calls raft_free (transport_close_stream does both).

@@ -12,7 +12,7 @@
 #include "app/version.h"
 #include "base/mem.h"
 
-enum { TEXT_MAX = 256 * 1024, FDS_RESERVE = 256 };
+enum { TEXT_MAX = 256 * 1024, FDS_RESERVE = 256 + LINK_HALF_OPEN_MAX };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1

@@ -88,7 +88,7 @@ enum {
     RPC_FRAME_MAX = 8 * 1024 * 1024,
     RPC_OUT_MAX = 16 * 1024 * 1024, /* bytes held for a slow node before its link is closed */
     LINK_DEADLINE_MS = 1000,        /* connect and handshake */
-    LINK_HALF_OPEN_MAX = 16,
+    LINK_HALF_OPEN_MAX = 128,       /* callers that have proved nothing yet */
     FORWARD_DEADLINE_MS = 10 * 1000,
     NO_LEADER_WAIT_MAX_MS = 5 * 1000, /* a command waits for a leader */
     BARRIER_DEADLINE_MS = 5 * 1000,

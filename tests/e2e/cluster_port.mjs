@@ -9,6 +9,7 @@ import { ASK, BARRIER, BEAT, Caller, FORM, FORWARD, PRESENCE, RAFT, RPC, challen
 import { remove } from '../lib/members.mjs';
 import { deadline, slow, until } from '../lib/wait.mjs';
 
+const placesOfStrangers = 128; // LINK_HALF_OPEN_MAX
 let cluster, leader, follower, absent; // the third node is dead: we take its place
 let secret, us, termBefore;
 
@@ -323,7 +324,8 @@ describe('afterwards', () => {
   test('S-26 while strangers hold all the places, links go on and a node comes back', { timeout: deadline(90_000) }, async () => {
     const held = new Set();
     let stopped = false;
-    const holding = Promise.all(up().flatMap(node => Array.from({ length: 32 }, async () => {
+    const more = placesOfStrangers + 16;
+    const holding = Promise.all(up().flatMap(node => Array.from({ length: more }, async () => {
       while (!stopped) {
         const caller = await call(node);
         held.add(caller);

@@ -524,16 +524,24 @@ static void a_frame_cut_at_any_byte_is_no_frame(void **state)
     }
 }
 
-static void only_so_many_may_be_in_the_middle_of_a_handshake(void **state)
+static void for_one_more_than_may_be_in_the_middle_of_a_handshake_the_oldest_goes(void **state)
 {
     (void)state;
     static struct stranger strangers[LINK_HALF_OPEN_MAX + 1];
+    rpc_add_peer(b.rpc, 1, a.self);
     uint64_t begun_ns = uv_hrtime();
-    for (size_t i = 0; i <= LINK_HALF_OPEN_MAX; i++)
+    for (size_t i = 0; i < LINK_HALF_OPEN_MAX; i++)
         call(&strangers[i]);
-    while (!strangers[LINK_HALF_OPEN_MAX].is_over)
-        uv_run(&loop, UV_RUN_ONCE);
+    uv_run(&loop, UV_RUN_NOWAIT);
     assert_true(!strangers[0].is_over || was_late(begun_ns));
+    call(&strangers[LINK_HALF_OPEN_MAX]);
+    while (!strangers[0].is_over)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_true(!strangers[1].is_over || was_late(begun_ns));
+    assert_true(!strangers[LINK_HALF_OPEN_MAX].is_over || was_late(begun_ns));
+    struct stranger member;
+    assert_true(shake(&member, "a shared secret of thirty-two bytes"));
+    leave(&member);
     for (size_t i = 0; i <= LINK_HALF_OPEN_MAX; i++)
         leave(&strangers[i]);
 }
@@ -629,7 +637,7 @@ int main(void)
         TEST(a_recorded_session_cannot_be_played_again),
         TEST(frames_of_impossible_lengths_close_the_link),
         TEST(a_frame_cut_at_any_byte_is_no_frame),
-        TEST(only_so_many_may_be_in_the_middle_of_a_handshake),
+        TEST(for_one_more_than_may_be_in_the_middle_of_a_handshake_the_oldest_goes),
         TEST(who_says_nothing_is_closed_at_the_deadline),
         cmocka_unit_test(a_beat_says_what_it_was_given),
         cmocka_unit_test(a_neighbour_that_is_removed_is_not_known),
