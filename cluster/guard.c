@@ -734,12 +734,43 @@ static void settle(struct guard *guard, unsigned short state_before)
     begin_term(guard);
 }
 
+/* Returns the role that this node had. */
+static int set_own_role(struct raft *raft, int role)
+{
+    struct raft_configuration *members = &raft->configuration;
+    for (unsigned i = 0; i < members->n; i++) {
+        if (members->servers[i].id != raft->id) continue;
+        int before = members->servers[i].role;
+        members->servers[i].role = role;
+        return before;
+    }
+    return role;
+}
+
+/* The change that gives us a vote may be in the log of somebody who cannot lead without it. Who asks counts
+ * the votes of those who have one by its log, so whoever is asked answers as if it had; and as one who
+ * notices that its leader is silent, which raft without a vote does not. */
+static void vote_without_a_vote(struct guard *guard, struct raft_message *message)
+{
+    struct raft *raft = guard->raft;
+    int role = set_own_role(raft, RAFT_VOTER);
+    if (role != RAFT_VOTER && !is_recent(guard, guard->heard)) {
+        message->request_vote.disrupt_leader = true;
+    }
+    guard->recv(raft->io, message);
+    set_own_role(raft, role); /* a request for a vote changes no member */
+}
+
 static void on_recv(struct raft_io *io, struct raft_message *message)
 {
     struct guard *guard = guard_of(io);
     if (!lets_in(guard, message)) return;
     unsigned short state = guard->raft->state;
-    guard->recv(io, message);
+    if (message->type == RAFT_REQUEST_VOTE) {
+        vote_without_a_vote(guard, message);
+    } else {
+        guard->recv(io, message);
+    }
     settle(guard, state);
 }
 

@@ -39,6 +39,10 @@
  *   lost when it ended, or another leader sent, may be
  *   at a stand-by, and what it puts in its place looks
  *   the same
+ *   who knows of no vote that it has grants none, and     answers as one who has a vote (Ongaro, 4.2.2);
+ *   never notices that its leader is silent: when an      who asks counts those that have one
+ *   only voter makes a second one and its change is in
+ *   its own log alone, nobody is elected any more
  *   a failed append, snapshot, term or vote, or closing   ends the process
  *   of a segment, is forgotten; a failed write is retried
  *   by a wrong timer: NULL pointer

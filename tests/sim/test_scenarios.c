@@ -728,6 +728,43 @@ static void what_an_only_voter_lost_is_lost_at_its_stand_by_too(void **state)
     assert_true(lost > 1 && lost < ROUNDS); /* else it has shown only half of it */
 }
 
+/* a is the only voter, and what makes b the second one is in a's log alone when they part: a asks for the vote
+ * of b, and b knows of no vote that it has. */
+static void who_does_not_know_that_it_has_a_vote_votes(void **state)
+{
+    (void)state;
+    for (unsigned killed = 0; killed < 2; killed++) {
+        struct scene scene;
+        begin(&scene, NO_MISTAKE, 1, WINDOW_EVENTS, MANY);
+        struct world *world = scene.world;
+        unsigned a = scene.a, b = world_grow(world);
+        assert_true(world_add(world, b));
+        world_run(world, 500);
+        assert_true(world_stand_by(world, b));
+        world_run(world, 1000);
+        write_some(&scene, a, 1, 3);
+        world_run(world, 1000);
+        raft_index before = last_of(&scene, a);
+        assert_int_equal(last_of(&scene, b), before);
+        cut(&scene, b, true);
+        assert_true(world_promote(world, b));
+        world_run(world, 5000);
+        assert_true(last_of(&scene, a) > before);
+        assert_int_equal(last_of(&scene, b), before);
+        assert_true(world_leader(world) >= world->count);
+        if (killed) {
+            world_kill(world, a);
+            world_start(world, a);
+        }
+        cut(&scene, b, false);
+        world_run(world, 5000);
+        assert_int_equal(world_leader(world), a);
+        assert_true(last_of(&scene, b) > before);
+        write_some(&scene, b, 2, 3);
+        assert_good(&scene);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -738,6 +775,7 @@ int main(void)
         PROMISE("P2", a_snapshot_is_replaced_while_it_is_sent),
         cmocka_unit_test(a_snapshot_has_the_members_of_its_index),
         PROMISE("P1 P2 P7", what_an_only_voter_lost_is_lost_at_its_stand_by_too),
+        PROMISE("P10", who_does_not_know_that_it_has_a_vote_votes),
         PROMISE("P3", a_command_is_executed_once_across_a_failover),
         PROMISE("P3", one_id_that_reaches_two_leaders_is_executed_once),
         PROMISE("P4", messages_of_one_sender_stay_in_order_across_a_failover),
