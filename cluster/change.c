@@ -187,6 +187,11 @@ static bool may_remove(const struct change_view *view, const struct change_membe
         return NO("last_voter", "%s is the only voter: nobody would be left to decide anything",
                   member->name);
     }
+    /* The other one would have to elect itself with a log that lacks the change, should it not get it. */
+    if (member->role == RAFT_VOTER && member->id == view->self && voters_count(view) == 2) {
+        return NO("leads", "%s leads, and one voter would be left: `livetea transfer` first",
+                  member->name);
+    }
     return none_lacks_history(view, member, answer) && keeps_majority(view, NULL, member, answer);
 }
 

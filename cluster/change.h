@@ -12,7 +12,8 @@
  * change_allowed decides, with a sentence for the person who asked. A voter counts as sound when it is heard,
  * and lacks no events. After every change a majority of the voters there will be must be sound: so a
  * dead machine can be replaced, but the last healthy ones cannot be removed. While any member
- * lacks history no other one is removed: it may be the only one that has it.
+ * lacks history no other one is removed: it may be the only one that has it. Of two voters the leader is
+ * not removed: should the other one not get that change, neither could be elected any more.
  *
  * Pure.
  */

@@ -57,12 +57,14 @@ static void set_links(struct world *world, unsigned latency_ms, unsigned jitter_
     }
 }
 
-/* A change of members may turn out to be made when its leader is long gone: then its computer must be on. */
+/* A change of members may turn out to be made when its leader is long gone: then its computer must be on, and
+ * so must that of one who may have been made a voter, without whom nobody might lead. */
 static void start_members(struct world *world)
 {
     world_sync_members(world);
     for (unsigned i = 0; i < world->count; i++) {
-        if (!world->nodes[i].is_member) continue;
+        struct world_node *node = &world->nodes[i];
+        if (!node->is_member && (!node->has_joined || node->is_gone)) continue;
         world_start(world, i);
         store_wake(&world->nodes[i]);
     }
@@ -119,30 +121,48 @@ static void kill_some(struct world *world, unsigned count)
     }
 }
 
+/* What may happen just when a change is on its way. */
+static void disturb(struct world *world, unsigned i)
+{
+    world_run(world, sim_draw(&world->sim, 20));
+    unsigned leader = world_leader(world);
+    if (sim_chance(&world->sim, 50)) {
+        cut_node(world, i, true, true, true);
+    } else if (leader < world->count) {
+        world_kill(world, leader);
+    }
+}
+
 /* One more member, which is made a voter. Somebody may be away meanwhile, and get the changes among many
  * other entries. */
 static void grow(struct world *world)
 {
     unsigned away = any_member(world);
+    const struct world_node *last = &world->nodes[world->count - 1];
     if (sim_chance(&world->sim, 60) && away != world_leader(world))
         cut_node(world, away, true, true, true);
-    if (world->count >= SIM_HOSTS || world->nodes[world->count - 1].has_joined) return;
+    bool is_enough = members(world) >= 3 ? last->has_joined : last->has_joined && !last->is_member;
+    if (world->count >= SIM_HOSTS || is_enough) return;
     unsigned i = world_grow(world);
     if (!world_add(world, i)) return;
     world_run(world, 1500);
+    if (sim_chance(&world->sim, 50) && world_stand_by(world, i)) world_run(world, 1500);
+    bool is_disturbed = sim_chance(&world->sim, 50);
     for (unsigned tries = 0; tries < 10 && !world->nodes[i].is_member; tries++) {
-        world_promote(world, i);
+        if (world_promote(world, i) && is_disturbed) disturb(world, i);
         world_run(world, 500);
     }
 }
 
-/* A member leaves, and its computer is switched off. */
+/* A member leaves, and its computer is switched off. One of two hands over before (change.h). */
 static void shrink(struct world *world)
 {
-    unsigned i = any_member(world);
-    if (members(world) <= 3 || !world_remove(world, i)) return;
+    unsigned i = any_member(world), count = members(world);
+    if (count == 1 || (count == 2 && i == world_leader(world)) || !world_remove(world, i)) return;
     world_run(world, 1000);
-    if (!world->nodes[i].is_member) world_kill(world, i);
+    struct world_node *node = &world->nodes[i];
+    node->is_gone = !node->is_member;
+    if (node->is_gone) world_kill(world, i);
 }
 
 static void lose_power(struct world *world)
@@ -222,17 +242,24 @@ static void begin(struct schedule *schedule, enum fault_kind kind)
 
 /* ---- a run ---- */
 
+/* Who is alone soon gets company, as a cluster that was restored does. */
+static enum fault_kind draw_kind(struct world *world)
+{
+    bool grows = members(world) == 1 && sim_chance(&world->sim, 50);
+    return grows ? FAULT_MEMBER : (enum fault_kind)sim_draw(&world->sim, FAULTS);
+}
+
 static void run_faults(struct schedule *schedule)
 {
     struct world *world = schedule->world;
     struct sim *sim = &world->sim;
     unsigned count = (unsigned)sim_between(sim, FAULTS_MIN, FAULTS_MAX);
     for (unsigned i = 0; i < count; i++) {
-        begin(schedule, (enum fault_kind)sim_draw(sim, FAULTS));
+        begin(schedule, draw_kind(world));
         /* Sometimes two of them overlap. */
         if (sim_chance(sim, 30)) {
             world_run(world, sim_between(sim, 50, 1500));
-            begin(schedule, (enum fault_kind)sim_draw(sim, FAULTS));
+            begin(schedule, draw_kind(world));
             schedule->faults++;
         }
         world_run(world, sim_between(sim, 500, sim_chance(sim, 15) ? HELD_LONG_MS : HELD_MS));
@@ -365,7 +392,8 @@ static void begin_world(struct world *world, const struct run_options *options)
     static const unsigned disks[] = {1, 1, 4, 4, 25, 25, 300, 700, 1500};
     struct sim chance;
     sim_init(&chance, ~options->seed);
-    unsigned count = sim_chance(&chance, 30) ? 5 : 3;
+    unsigned dice = (unsigned)sim_draw(&chance, 100);
+    unsigned count = dice < 30 ? 5 : dice < 85 ? 3 : dice < 90 ? 2 : 1;
     unsigned window = windows[sim_draw(&chance, 4)], keep_log = keeps[sim_draw(&chance, 4)];
     /* Only what is about the small window is to be found by it. */
     bool is_of_ids = options->mistake == DEDUP_IN_LEADER || options->mistake == NOT_READY ||

@@ -87,7 +87,8 @@ struct world_node {
     struct sim_io disk;
     struct store store;
     char address[16];
-    bool is_member, has_joined, is_full; /* full: its disk */
+    bool is_member, has_joined, is_gone; /* gone: off for good */
+    bool is_full;                        /* its disk */
 
     /* In RAM, made again at each start. */
     struct raft_io io;
