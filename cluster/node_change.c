@@ -41,7 +41,8 @@ enum {
     WISHES_MAX = 8,  /* at the leader, waiting or being done */
     LEVEL_MS = 2000, /* for a stand-by to say that it is level, and to be while the log pauses */
     ANSWER_EARLY_MS = 1000, /* before the asking node gives up */
-    UNSURE_MS = 2000        /* for the answer of a leader that leads no more */
+    UNSURE_MS = 2000,       /* for the answer of a leader that leads no more */
+    FINISH_AGAIN_MS = 5000  /* what a leader before us left half done, when raft refused it */
 };
 
 enum wish_step {
@@ -77,6 +78,7 @@ struct changes {
     struct in_raft *in_raft; /* its request, or NULL */
     struct change_request *forwarded;
     uint64_t last_id;
+    uint64_t finish_at_ms; /* not before: see FINISH_AGAIN_MS */
 };
 
 bool node_is_changing(const struct node *node)
@@ -192,6 +194,7 @@ static void refused_by_raft(struct node *node, struct wish *wish, int rv)
     log_warn("raft refuses a change", "change=%s member=%s reason=\"%s\"",
              words_of(wish->request.kind), name, raft_strerror(rv));
     bool is_asked = wish->caller != NULL || wish->origin != 0;
+    if (wish->step == WISH_STANDBY) node->changes->finish_at_ms = clock_ms() + FINISH_AGAIN_MS;
     if (wish->step == WISH_STANDBY && is_asked) {
         done(node, wish);
     } else if (rv == RAFT_NOTLEADER) {
@@ -578,12 +581,13 @@ static void look_at_forwarded(struct node *node, uint64_t now_ms)
 /* ---- time ---- */
 
 /* What a leader before us has left half done. */
-static void finish_additions(struct node *node)
+static void finish_additions(struct node *node, uint64_t now_ms)
 {
     struct changes *changes = node->changes;
     const struct raft_configuration *list = &node->raft.configuration;
     bool is_free = changes->running == NULL && guard_ready(&node->guard) &&
-                   !node->is_transferring && node->raft.configuration_uncommitted_index == 0;
+                   !node->is_transferring && node->raft.configuration_uncommitted_index == 0 &&
+                   now_ms >= changes->finish_at_ms;
     for (unsigned i = 0; is_free && i < list->n; i++) {
         if (list->servers[i].role != RAFT_SPARE) continue;
         struct wish *wish = mem_new(sizeof *wish);
@@ -599,7 +603,7 @@ static void finish_additions(struct node *node)
 
 void node_changes_tick(struct node *node, uint64_t now_ms)
 {
-    if (node->is_leading) finish_additions(node);
+    if (node->is_leading) finish_additions(node, now_ms);
     look_at_forwarded(node, now_ms);
 }
 
