@@ -30,6 +30,7 @@ struct viewer {
     uint64_t seen;             /* hold the join until this is applied; 0 = no more */
     bool is_queued, is_present, is_watching, behind;
     struct command_id watched;
+    struct later *wake;            /* the page is to be woken; NULL: not */
     uint64_t typed_ms, checked_ms; /* when that was told last; 0 = never */
     struct sender_id present;      /* who was told to be present */
     struct viewer *next, *prev;    /* all: viewers->all */
@@ -229,6 +230,12 @@ static void stop_watching(struct viewer *viewer)
     HASH_DELETE(hh_watching, viewer->viewers->watching, viewer);
 }
 
+static void not_woken(struct viewer *viewer)
+{
+    if (viewer->wake != NULL) chores_cancel(viewer->wake);
+    viewer->wake = NULL;
+}
+
 static void host_close(void *owner, struct live *live)
 {
     struct viewers *viewers = owner;
@@ -241,6 +248,7 @@ static void host_close(void *owner, struct live *live)
         viewers->queued_count--;
     }
     stop_watching(viewer);
+    not_woken(viewer);
     rooms_leave(web_thread_rooms(viewers->thread), &viewer->waiter);
     if (viewers->to_tell == viewer) viewers->to_tell = viewer->next;
     DL_DELETE(viewers->all, viewer);
@@ -436,27 +444,20 @@ static void host_history(void *owner, struct live *live, const struct live_ref *
 
 /* ---- the rest of what a page may ask for ---- */
 
-struct wake {
-    struct viewers *viewers;
-    uint64_t viewer;
-};
-
 static void woken(void *owner)
 {
-    struct wake *wake = owner;
-    struct viewer *viewer = find_viewer(wake->viewers, wake->viewer);
+    struct viewer *viewer = owner;
     struct live_info info = {.kind = LIVE_WOKEN};
-    mem_free(wake);
-    if (viewer != NULL) live_inform(viewer->live, NULL, &info);
+    viewer->wake = NULL;
+    live_inform(viewer->live, NULL, &info);
 }
 
 static void host_wake(void *owner, struct live *live, uint32_t ms)
 {
     struct viewers *viewers = owner;
-    const struct viewer *viewer = live->host_data;
-    struct wake *wake = mem_new(sizeof *wake);
-    *wake = (struct wake){.viewers = viewers, .viewer = viewer->id};
-    chores_later(web_thread_chores(viewers->thread), ms, woken, wake);
+    struct viewer *viewer = live->host_data;
+    not_woken(viewer); /* one timer for each, whatever its browser makes it wish for */
+    viewer->wake = chores_later(web_thread_chores(viewers->thread), ms, woken, viewer);
 }
 
 static void host_typing(void *owner, struct live *live)

@@ -77,6 +77,7 @@ struct live_host {
                     uint64_t before_number);
     /* Tell (LIVE_APPLIED) when this command id is applied; one at a time for each live. */
     void (*watch)(void *owner, struct live *live, const struct command_id *id);
+    /* Tell (LIVE_WOKEN) after so long; one at a time for each live: a later wish replaces an earlier one. */
     void (*wake)(void *owner, struct live *live, uint32_t ms);
     void (*typing)(void *owner, struct live *live);
 
@@ -138,7 +139,7 @@ void live_dispatch(struct live *live, struct slice text, const struct command_id
 void live_check(struct live *live, struct slice text, const struct command_id *id);
 void live_history(struct live *live, uint64_t before_number);
 void live_watch(struct live *live, const struct command_id *id);
-void live_wake(struct live *live, uint32_t ms);
+void live_wake(struct live *live, uint32_t ms); /* once; in place of what was asked for before */
 void live_typing(struct live *live);
 /* What became of the form that led to this address: told once, though the address stays. */
 int live_hint(const struct live *live);
