@@ -97,11 +97,26 @@ static void set_defaults(struct load *load)
 
 /* ---- the file ---- */
 
+/* To inih only ';' begins a remark behind a value: a '#' would become part of a path or a name. */
+static bool has_strange_remark(const struct setting *setting, struct slice value)
+{
+    for (size_t i = 0; !setting->is_prose && i < value.len; i++) {
+        bool is_start = i == 0 || value.at[i - 1] == ' ' || value.at[i - 1] == '\t';
+        if (is_start && value.at[i] == '#') return true;
+    }
+    return false;
+}
+
 static void finish_value(struct load *load)
 {
-    if (load->last >= 0) {
-        set(load, load->last, buf_slice(&load->value),
-            (struct config_origin){CONFIG_FILE, load->value_line});
+    struct slice value = buf_slice(&load->value);
+    struct config_origin origin = {CONFIG_FILE, load->value_line};
+    if (load->last >= 0 && has_strange_remark(&settings[load->last], value)) {
+        load->config->origins[load->last] = origin;
+        add_place(load->errors, load->config, &settings[load->last], value);
+        buf_add(load->errors, slice_of("a remark behind a value begins with ';'\n"));
+    } else if (load->last >= 0) {
+        set(load, load->last, value, origin);
     }
     load->last = -1;
     buf_reset(&load->value);

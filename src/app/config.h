@@ -6,7 +6,8 @@
  *
  * An option wins over the environment, that over the file, that over the default. Durations are
  * written 250ms 30s 5m 1h, sizes 64KiB 1GiB. The file is INI, read by inih (the door to it is
- * config.c); a list may go on in indented lines.
+ * config.c); a list may go on in indented lines. A remark begins with '#' or ';' at the start of a line, with a
+ * blank and ';' behind a value.
  *
  * Loading reports everything that is wrong, not only the first thing: a key that nobody knows, a
  * value that is none, settings that do not fit one another. The struct is open, is filled once at

@@ -299,7 +299,7 @@ const struct setting settings[] = {
      .help = "auto: text on a terminal or to the journal, else JSON."},
     {"log", "file", "FILE", TEXT_AT(log.file), .derived = "standard error",
      .help = "Where the log goes."},
-    {"ui", "title", "TEXT", TEXT_AT(ui.title), .fallback = "Live Tea",
+    {"ui", "title", "TEXT", TEXT_AT(ui.title), .is_prose = true, .fallback = "Live Tea",
      .help = "Behind the title of every page."},
     {"ui", "timezone_offset", "OFFSET", .kind = SETTING_OFFSET, .fallback = "0",
      .place = offsetof(struct config, ui.timezone_offset),

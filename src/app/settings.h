@@ -30,6 +30,7 @@ struct setting {
     uint64_t min, max;                       /* of a number */
     enum setting_kind kind;
     bool is_list;
+    bool is_prose; /* words for people: may hold a '#' behind a blank, also in the file */
 };
 
 extern const struct setting settings[];

@@ -360,6 +360,48 @@ static void remarks_ends_of_lines_and_byte_order_marks_are_no_matter(void **stat
 
 /* ---- what must fit ---- */
 
+static void a_remark_behind_a_value_begins_with_a_semicolon(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_loads(fixture, "[node]\ndata_dir = /tmp/tea;1 ; ours\n");
+    assert_string_equal(fixture->config.node.data_dir, "/tmp/tea;1");
+    assert_error(fixture, "[node]\ndata_dir = /tmp/tea # ours\n",
+                 ":2: [node] data_dir = /tmp/tea # ours: a remark behind a value begins with ';'");
+    assert_error(fixture, "[store]\nkeep_log = 8192\t# as ever\n", "remark behind a value");
+    assert_error(fixture, "[log]\nfile = # none\n", "remark behind a value");
+    assert_error(fixture, "[cluster]\njoin = tea-2=10.0.0.2:7000, # here\n tea-3=10.0.0.3:7000\n",
+                 ":2: [cluster] join");
+    assert_loads(fixture, "[node]\ndata_dir = /tmp/tea#1\n[ui]\ntitle = Tea # 1\n");
+    assert_string_equal(fixture->config.node.data_dir, "/tmp/tea#1");
+    assert_string_equal(fixture->config.ui.title, "Tea # 1");
+}
+
+/* A block of operations.md is indented by four, and one with settings begins with a [section]. */
+static void what_operations_md_shows_can_be_loaded(void **state)
+{
+    struct fixture *fixture = *state;
+    char line[1024], text[4096] = "";
+    int blocks = 0;
+    bool goes_on = true;
+    FILE *file = fopen(OPERATIONS, "re");
+    assert_non_null(file);
+    give(fixture, "--node-secret-file");
+    give(fixture, fixture->secret);
+    while (goes_on) {
+        goes_on = fgets(line, sizeof line, file) != NULL;
+        bool is_block = goes_on && strncmp(line, "    ", 4) == 0;
+        if (is_block && (text[0] != '\0' || line[4] == '[')) {
+            strncat(text, line + 4, sizeof text - strlen(text) - 1);
+        } else if (text[0] != '\0' && (!goes_on || line[0] != '\n')) {
+            assert_loads(fixture, text);
+            blocks++;
+            text[0] = '\0';
+        }
+    }
+    fclose(file);
+    assert_int_equal(blocks, 2);
+}
+
 static void orders_for_a_terminal_are_no_settings(void **state)
 {
     struct fixture *fixture = *state;
@@ -496,6 +538,8 @@ int main(void)
         TEST(an_endless_word_is_too_long),
         TEST(an_indented_line_behind_what_is_no_list_is_an_error),
         TEST(remarks_ends_of_lines_and_byte_order_marks_are_no_matter),
+        TEST(a_remark_behind_a_value_begins_with_a_semicolon),
+        TEST(what_operations_md_shows_can_be_loaded),
         TEST(orders_for_a_terminal_are_no_settings),
         TEST(peers_name_this_node),
         TEST(an_election_waits_for_ten_heartbeats),
