@@ -15,6 +15,7 @@
 #include "app/disk_look.h"
 #include "app/fatal.h"
 #include "app/loop_delay.h"
+#include "app/reach.h"
 #include "app/snapshot_make.h"
 #include "app/status.h"
 #include "app/web_thread.h"
@@ -60,7 +61,7 @@ struct domain_thread {
     bool in_entry;
     struct outgoing to_store, to_web[VITALS_THREADS_MAX];
     struct command_mail *answers, **answers_last; /* of the running entry */
-    struct reach_mail *reaching;
+    struct reach reach;
 };
 
 /* ---- events, up from the node ---- */
@@ -103,19 +104,13 @@ static void send_answer(struct domain_thread *domain, struct command_mail *mail)
     mailbox_send(web_thread_mailbox(mail->thread), &mail->mail);
 }
 
-static void settle_reaching(struct domain_thread *domain, uint64_t now_ms)
+/* Nobody waits any more once this thread is to be quiet. */
+static void settle_reach(struct domain_thread *domain)
 {
-    struct reach_mail **place = &domain->reaching;
-    while (*place != NULL) {
-        struct reach_mail *mail = *place;
-        mail->reached = domain->chat.number >= mail->number;
-        if (!mail->reached && now_ms < mail->deadline_ms && !domain->is_quiet) {
-            place = &mail->next_waiting;
-            continue;
-        }
-        *place = mail->next_waiting;
+    uint64_t now_ms = domain->is_quiet ? UINT64_MAX : uv_now(&domain->loop);
+    struct reach_mail *mail;
+    while ((mail = reach_next(&domain->reach, domain->chat.number, now_ms)) != NULL)
         mailbox_send(web_thread_mailbox(mail->thread), &mail->mail);
-    }
 }
 
 static void on_entry(void *owner, uint64_t index)
@@ -148,7 +143,7 @@ static void on_entry(void *owner, uint64_t index)
         send_answer(domain, answer);
         answer = next;
     }
-    if (domain->reaching != NULL) settle_reaching(domain, uv_now(&domain->loop));
+    settle_reach(domain);
 }
 
 /* ---- commands, down from the web threads ---- */
@@ -326,7 +321,6 @@ static void on_second(uv_timer_t *timer)
     vitals_web(vitals, &web);
     node_set_browsers(domain->node, web.conn.websockets,
                       vitals->history_bytes + vitals->raft_bytes);
-    settle_reaching(domain, uv_now(&domain->loop));
     send_marks(domain);
     tell_snapshot(domain);
 }
@@ -347,7 +341,7 @@ static void on_change(void *owner)
 static void on_delay(void *owner)
 {
     struct domain_thread *domain = owner;
-    if (domain->reaching != NULL) settle_reaching(domain, uv_now(&domain->loop));
+    settle_reach(domain);
     /* A load that ended may have let events go, with no mail of the store behind it. */
     if (domain->node != NULL) node_lag(domain->node, tails_kept_bytes(domain->tails));
 }
@@ -441,9 +435,8 @@ static void take_reach(struct domain_thread *domain, struct reach_mail *mail)
         mem_free(mail);
         return;
     }
-    mail->next_waiting = domain->reaching;
-    domain->reaching = mail;
-    settle_reaching(domain, uv_now(&domain->loop));
+    reach_add(&domain->reach, mail, uv_now(&domain->loop));
+    settle_reach(domain);
 }
 
 static void drain(struct domain_thread *domain)
@@ -476,7 +469,7 @@ static void now_quiet(void *owner)
 {
     struct domain_thread *domain = owner;
     domain->node = NULL;
-    settle_reaching(domain, uv_now(&domain->loop));
+    settle_reach(domain);
     domain->web_count = 0;
     uv_sem_post(&domain->quiet);
 }
@@ -646,6 +639,7 @@ void domain_thread_join(struct domain_thread *domain)
     uv_sem_destroy(&domain->quiet);
     tails_free(domain->tails);
     chat_close(&domain->chat);
+    reach_close(&domain->reach);
     mem_free(domain->to_store.events);
     for (size_t i = 0; i < VITALS_THREADS_MAX; i++)
         mem_free(domain->to_web[i].events);

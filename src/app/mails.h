@@ -66,9 +66,12 @@ struct room_mail { /* MAIL_ROOM_OPEN, MAIL_ROOM_TAIL, MAIL_ROOM_CLOSE */
 struct reach_mail { /* MAIL_REACH */
     struct mail mail;
     struct web_thread *thread;
-    uint64_t viewer, number, deadline_ms;
+    uint64_t viewer, number;
     bool reached;
-    struct reach_mail *next_waiting;
+    /* the domain thread's, while it has the mail: see reach.h */
+    uint64_t deadline_ms;
+    size_t place;
+    struct reach_mail *next_waiting, *prev_waiting;
 };
 
 struct change_mail { /* MAIL_CHANGE */

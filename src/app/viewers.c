@@ -139,12 +139,10 @@ static void go(struct viewer *viewer)
         return;
     }
     struct reach_mail *mail = mem_new(sizeof *mail);
-    *mail =
-        (struct reach_mail){.mail.kind = MAIL_REACH,
-                            .thread = viewers->thread,
-                            .viewer = viewer->id,
-                            .number = viewer->seen,
-                            .deadline_ms = uv_now(web_thread_loop(viewers->thread)) + SEEN_HOLD_MS};
+    *mail = (struct reach_mail){.mail.kind = MAIL_REACH,
+                                .thread = viewers->thread,
+                                .viewer = viewer->id,
+                                .number = viewer->seen};
     web_thread_mail_domain(viewers->thread, &mail->mail);
 }
 

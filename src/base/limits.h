@@ -74,7 +74,8 @@ enum {
     JSON_DEPTH_MAX = 16,
     JSON_TEXT_MAX = 8 * 1024 * 1024, /* bytes of one JSON text, from anywhere */
     PARAMS_MAX = 64,                 /* fields in one form */
-    SEEN_HOLD_MS = 2000,             /* a join waits so long for what its page has seen */
+    SEEN_HOLD_MS = 2000,             /* a join waits so long for what its page has seen, */
+    REACH_WAITING_MAX = 16 * 1024,   /* so many of a node; one more hears that it is behind */
     TOKEN_MAX = 1024,
     TOKEN_AGE_MAX_S = 14 * 24 * 3600,
     COOKIE_AGE_S = 365 * 24 * 3600,
