@@ -251,7 +251,7 @@ uint64_t node_raft_durable(const struct node *node);
 void node_set_browsers(struct node *node, uint64_t browsers, uint64_t disk_bytes);
 
 /* So much room is left on the disk; told once a second. raft goes on in memory while the disk is full,
- * and memory is not endless: below DISK_FREE_LOW a leader gives its part away, below DISK_FREE_MIN the
+ * and memory is not endless: below DISK_FREE_LOW a leader hands leadership over, below DISK_FREE_MIN the
  * node takes no entries and is not ready, until there is room again. */
 void node_disk(struct node *node, uint64_t free_bytes);
 
