@@ -390,12 +390,22 @@ static int thread_number(const struct domain_thread *domain, struct web_thread *
     return -1;
 }
 
+/* The aggregate knows each room of which an event came here, this node's store included. What a gap lacks is in
+ * neither, and comes the way of new events. */
+static void open_room(struct domain_thread *domain, struct slice room, int number)
+{
+    if (chat_find_room(&domain->chat, room) == NULL)
+        tails_open_empty(domain->tails, room, number);
+    else
+        tails_open(domain->tails, room, number);
+}
+
 static void take_room(struct domain_thread *domain, struct room_mail *mail)
 {
     struct slice room = slice_make(mail->room, mail->room_len);
     int number = thread_number(domain, mail->thread);
     bool is_open = mail->mail.kind == MAIL_ROOM_OPEN;
-    if (number >= 0 && is_open) tails_open(domain->tails, room, number);
+    if (number >= 0 && is_open) open_room(domain, room, number);
     if (number >= 0 && !is_open) tails_close(domain->tails, room, number);
     mem_free(mail);
 }

@@ -287,17 +287,32 @@ static void start_load(struct tails *tails, struct shown_room *room)
     assert(rv == 0);
 }
 
-void tails_open(struct tails *tails, struct slice name, int thread_number)
+static struct shown_room *find_or_add_room(struct tails *tails, struct slice name)
 {
     struct shown_room *room = find_room(tails, name);
-    if (room == NULL) {
-        assert(name.len > 0 && name.len <= ROOM_MAX);
-        room = mem_new(sizeof *room);
-        room->name_len = (uint8_t)name.len;
-        memcpy(room->name, name.at, name.len);
-        room_tail_init(&room->tail);
-        HASH_ADD_KEYPTR(hh, tails->rooms, room->name, room->name_len, room);
-    }
+    if (room != NULL) return room;
+    assert(name.len > 0 && name.len <= ROOM_MAX);
+    room = mem_new(sizeof *room);
+    room->name_len = (uint8_t)name.len;
+    memcpy(room->name, name.at, name.len);
+    room_tail_init(&room->tail);
+    HASH_ADD_KEYPTR(hh, tails->rooms, room->name, room->name_len, room);
+    return room;
+}
+
+void tails_open_empty(struct tails *tails, struct slice name, int thread_number)
+{
+    struct shown_room *room = find_or_add_room(tails, name);
+    assert(!room->is_loading && !room->is_queued && room->tail.count == 0);
+    if (!room->is_loaded) room_tail_reset(&room->tail, 1);
+    room->is_loaded = true;
+    room->waiting |= 1u << thread_number;
+    serve_waiting(tails, room, 0);
+}
+
+void tails_open(struct tails *tails, struct slice name, int thread_number)
+{
+    struct shown_room *room = find_or_add_room(tails, name);
     room->waiting |= 1u << thread_number;
     if (room->is_loaded) {
         serve_waiting(tails, room, 0);

@@ -9,7 +9,8 @@
  * An event is kept until it is durable and no load that began before that is still under way, so there
  * is never a hole between the two. Loads run a few at a time (TAIL_LOADS_RUNNING_MAX), for raft's disk has
  * the same pool, and others wait in order (TAIL_LOADS_WAITING_MAX); beyond that who wants a room is told
- * ERR_BUSY. Domain thread.
+ * ERR_BUSY. A room without messages needs no load: strangers may ask for any name, and are not in the way of
+ * those who want a room that there is. Domain thread.
  */
 #pragma once
 #include <uv.h>
@@ -32,6 +33,9 @@ bool tails_idle(const struct tails *tails);
 /* The thread shows the room from now on: on_tail once, perhaps at once, with a status other than 0 if it
  * cannot be; every event of the room that tails_add gets behind it is the thread's too. */
 void tails_open(struct tails *tails, struct slice room_name, int thread_number);
+/* The same for a room of which tails_add has had no event, nor has the store: there is nothing to be read, so its
+ * tail goes out now, however many others wait. */
+void tails_open_empty(struct tails *tails, struct slice room_name, int thread_number);
 void tails_close(struct tails *tails, struct slice room_name, int thread_number);
 
 /* The next event of the history. Keeps references. Returns a bit for each thread that shows its room

@@ -101,13 +101,14 @@ struct reading {
     struct chat chat;
     struct event_store *store;
     struct room_mail *tail;
+    int thread_number; /* whose tail comes next */
     char dir[64];
 };
 
 static void on_read_tail(void *owner, int thread_number, struct room_mail *tail)
 {
     struct reading *reading = owner;
-    assert_int_equal(thread_number, 3);
+    assert_int_equal(thread_number, reading->thread_number);
     assert_null(reading->tail);
     reading->tail = tail;
 }
@@ -154,7 +155,7 @@ static int begin_reading(void **state)
     static struct reading reading;
     struct errmsg errmsg;
     const struct chat_limits limits = {.text_code_points_max = CHAT_TEXT_CODE_POINTS_MAX};
-    reading = (struct reading){.dir = "/tmp/livetea-test-tails-XXXXXX"};
+    reading = (struct reading){.thread_number = 3, .dir = "/tmp/livetea-test-tails-XXXXXX"};
     if (mkdtemp(reading.dir) == NULL) return -1;
     struct event_store_options options = {.dir = reading.dir};
     if (event_store_open(&reading.store, &options, &errmsg) != 0) return -1;
@@ -293,12 +294,93 @@ static void rooms_wait_for_their_turn_and_only_so_many(void **state)
     assert_int_equal(crowd.came, most + 1);
 }
 
+/* With all places taken a room without messages is there at once, and takes none: it is read nowhere. Its first
+ * message comes right behind it, and goes to who has the empty tail. */
+static void a_room_without_messages_is_not_read(void **state)
+{
+    struct reading *reading = *state;
+    const size_t most = TAIL_LOADS_RUNNING_MAX + TAIL_LOADS_WAITING_MAX;
+    char name[16];
+    memset(&crowd, 0, sizeof crowd);
+    tails_free(tails);
+    tails = tails_new(&loop, reading->store, STORED, on_some_tail, NULL);
+    for (size_t i = 0; i < most; i++) {
+        snprintf(name, sizeof name, "x%zu", i);
+        tails_open(tails, slice_from(name), 0);
+    }
+    assert_int_equal(crowd.came, 0);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "nobody%zu", i);
+        assert_null(chat_find_room(&reading->chat, slice_from(name)));
+        tails_open_empty(tails, slice_from(name), 0);
+        tails_open_empty(tails, slice_from(name), 1);
+        assert_int_equal(crowd.came, 2 * (i + 1));
+    }
+    assert_int_equal(crowd.refused, 0);
+    tails_close(tails, slice_of("nobody1"), 0);
+    tails_close(tails, slice_of("nobody1"), 1);
+    tails_open_empty(tails, slice_of("nobody1"), 0); /* let go, and wanted again */
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(crowd.refused, 0);
+    assert_int_equal(crowd.came, most + 7);
+}
+
+static void the_first_message_comes_behind_an_empty_tail(void **state)
+{
+    struct reading *reading = *state;
+    struct message_sent event;
+    tails_open_empty(tails, slice_of("attic"), 3);
+    assert_non_null(reading->tail);
+    assert_int_equal(reading->tail->status, 0);
+    assert_int_equal(reading->tail->count, 0);
+    assert_int_equal(reading->tail->next_seq, 1);
+    mem_free(reading->tail);
+    reading->tail = NULL;
+
+    for (int i = 0; i < 2; i++) {
+        struct send_message command = {.room = slice_of("attic"),
+                                       .sender = slice_of("Maja"),
+                                       .text = slice_of("tea"),
+                                       .id.bytes = {(uint8_t)(i + 1), 'a'},
+                                       .unseen_up_to = reading->chat.number,
+                                       .at_ms = 1};
+        struct chat *chat = &reading->chat;
+        assert_int_equal(chat_apply(chat, &command, chat->index + 1, &event), CHAT_APPLIED);
+        struct shared *bytes = event_encode(&event);
+        assert_int_equal(tails_add(tails, &event, bytes), 1u << 3);
+        shared_unref(bytes);
+    }
+    /* Another thread gets them from here, before the store has them. */
+    reading->thread_number = 5;
+    tails_open(tails, slice_of("attic"), 5);
+    assert_non_null(reading->tail);
+    assert_int_equal(reading->tail->count, 2);
+    assert_int_equal(reading->tail->next_seq, 3);
+    shared_unref_all(reading->tail->messages, 2);
+    mem_free(reading->tail);
+    reading->tail = NULL;
+
+    /* Let go by both: the room is known now, and is read, with what the store lacks behind it. */
+    tails_close(tails, slice_of("attic"), 3);
+    tails_close(tails, slice_of("attic"), 5);
+    tails_open(tails, slice_of("attic"), 5);
+    assert_null(reading->tail);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_non_null(reading->tail);
+    assert_int_equal(reading->tail->count, 2);
+    assert_int_equal(reading->tail->next_seq, 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rooms_wait_for_their_turn_and_only_so_many, begin_reading,
                                         end_reading),
+        cmocka_unit_test_setup_teardown(a_room_without_messages_is_not_read, begin_reading,
+                                        end_reading),
+        PROMISE_WITH("P8", the_first_message_comes_behind_an_empty_tail, begin_reading,
+                     end_reading),
         TEST(what_is_kept_goes_when_it_is_durable),
         TEST(after_a_flood_it_goes_on_as_before_it),
         PROMISE_WITH("P8", a_tail_that_is_read_while_events_come_has_each_once, begin_reading,
