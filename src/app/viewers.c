@@ -358,12 +358,6 @@ void viewers_answered(struct viewers *viewers, struct command_mail *mail)
     live_inform(viewer->live, mail->ref.len == 0 ? NULL : &mail->ref, &info);
 }
 
-/* Browsers choose the ids: see hash_keyed. */
-static unsigned hash_of(const struct command_id *id)
-{
-    return (unsigned)hash_keyed(id, sizeof *id);
-}
-
 static void host_watch(void *owner, struct live *live, const struct command_id *id)
 {
     struct viewers *viewers = owner;
@@ -371,8 +365,7 @@ static void host_watch(void *owner, struct live *live, const struct command_id *
     stop_watching(viewer);
     viewer->watched = *id;
     viewer->is_watching = true;
-    HASH_ADD_BYHASHVALUE(hh_watching, viewers->watching, watched, sizeof viewer->watched,
-                         hash_of(id), viewer);
+    HASH_ADD(hh_watching, viewers->watching, watched, sizeof viewer->watched, viewer);
 }
 
 static bool is_of(const struct live *live, const struct message_sent *event)
@@ -389,7 +382,7 @@ void viewers_applied(struct viewers *viewers, const struct message_sent *event)
     bool is_shown = false;
     while (viewers->watching != NULL) {
         struct viewer *viewer;
-        HASH_FIND_BYHASHVALUE(hh_watching, viewers->watching, id, sizeof *id, hash_of(id), viewer);
+        HASH_FIND(hh_watching, viewers->watching, id, sizeof *id, viewer);
         if (viewer == NULL) return;
         if (!is_shown) { /* it sees the message before it hears that it was sent */
             rooms_flush(web_thread_rooms(viewers->thread));

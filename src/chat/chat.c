@@ -5,14 +5,8 @@
 
 #include <utlist.h>
 
-#include "base/crypto.h"
 #include "base/mem.h"
 #include "base/text.h"
-
-/* Strangers choose the names of rooms: see hash_keyed. chat.h included uthash with its own choice,
- * which a table is asked for only where it is added to or searched, that is here. */
-#undef HASH_FUNCTION
-#define HASH_FUNCTION(at, len, hash) hash = (unsigned)hash_keyed(at, len)
 
 static_assert(sizeof(((struct chat_room *)NULL)->name) == ROOM_MAX, "a room's name fits");
 

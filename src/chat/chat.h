@@ -84,8 +84,7 @@ struct chat {
     struct window window;
     struct rate rate;
     struct chat_limits limits;
-    struct chat_room
-        *rooms; /* a uthash by name with a hash of its own: chat_find_room searches it */
+    struct chat_room *rooms;  /* a uthash by name: chat_find_room searches it */
     struct chat_room *newest; /* head of the list by last_number */
     size_t rooms_count;
 };

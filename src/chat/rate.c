@@ -4,13 +4,8 @@
  */
 #include "chat/rate.h"
 
-#include "base/crypto.h"
 #include "base/hash_table.h"
 #include "base/mem.h"
-
-/* Strangers choose sender ids: see hash_keyed. */
-#undef HASH_FUNCTION
-#define HASH_FUNCTION(at, len, hash) hash = (unsigned)hash_keyed(at, len)
 
 struct rate_bucket {
     struct sender_id who;

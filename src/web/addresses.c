@@ -1,12 +1,7 @@
 #include "web/addresses.h"
 
-#include "base/crypto.h"
 #include "base/hash_table.h"
 #include "base/mem.h"
-
-/* The library's own hash falls through its cases, of which clang warns. */
-#undef HASH_FUNCTION
-#define HASH_FUNCTION(key, len, hash) (hash) = (unsigned)hash_keyed((key), (len))
 
 struct address {
     UT_hash_handle hh;

@@ -9,6 +9,7 @@
 
 #include "base/checksum.h"
 #include "base/crypto.h"
+#include "base/hash_table.h"
 
 static void assert_hex(const uint8_t *bytes, size_t len, const char *expected)
 {
@@ -172,6 +173,24 @@ static void table_hashes_see_every_bit(void **state)
     }
 }
 
+struct entry {
+    char name[16];
+    UT_hash_handle hh;
+};
+
+/* In every table of the program: nobody can make names that share a bucket. */
+static void tables_have_the_keyed_hash(void **state)
+{
+    (void)state;
+    struct entry entry = {.name = "lobby"}, *table = NULL, *found;
+    HASH_ADD_KEYPTR(hh, table, entry.name, 5, &entry);
+    assert_int_equal(entry.hh.hashv, (unsigned)hash_keyed("lobby", 5));
+    HASH_FIND(hh, table, "lobby", 5, found);
+    assert_ptr_equal(found, &entry);
+    HASH_DEL(table, &entry);
+    assert_null(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +202,7 @@ int main(void)
         cmocka_unit_test(random_bytes_differ_and_equal_compares),
         cmocka_unit_test(checksums_are_castagnolis_and_go_on),
         cmocka_unit_test(table_hashes_see_every_bit),
+        cmocka_unit_test(tables_have_the_keyed_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
