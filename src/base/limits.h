@@ -56,7 +56,7 @@ enum {
     HTTP_BODY_MAX = 64 * 1024,
     HTTP_HEAD_DEADLINE_MS = 10 * 1000,
     HTTP_IDLE_MS = 60 * 1000,       /* between two requests of a kept connection */
-    HTTP_ANSWER_MAX_MS = 40 * 1000, /* a handler that did not answer by then has lost its turn */
+    HTTP_ANSWER_MAX_MS = 40 * 1000, /* not answered by then: 504, it is not known what was done */
     WS_JOIN_DEADLINE_MS = 15 * 1000,
     WS_PING_EVERY_MS = 30 * 1000,
     WS_SILENCE_MAX_MS = 90 * 1000,

@@ -53,7 +53,8 @@ struct conn_counters { /* of one thread; read by it alone */
 struct conn_handler { /* all are called in the loop of the thread, as its caller's last act */
     void *owner;
     /* A complete request. Answer it with http_respond now or later. While it is not answered the
-     * connection may end: on_closed tells. */
+     * connection may end: on_closed tells. After HTTP_ANSWER_MAX_MS it is answered 504 from within: nobody
+     * knows then what the owner has done of it, or will do. */
     void (*on_request)(void *owner, struct conn *conn, const struct http_request *request);
     /* A well-formed WebSocket upgrade for `request->path`. Return 0 to accept it (and set conn_user),
      * or the HTTP status with which it is refused (its body is the status's words). */

@@ -15,6 +15,7 @@ static void conn_begin_answer(struct conn *conn, const struct http_request *requ
     conn->is_head = request->method == HTTP_METHOD_HEAD;
     conn->keep = request->keep;
     conn->is_old = request->is_old;
+    conn->is_read_by_people = http_header_has(request, "accept", "text/html");
 }
 
 struct buf *conn_answer_begin(struct conn *conn, struct http_frame *frame)
@@ -47,7 +48,38 @@ void conn_answer_end(struct conn *conn, struct shared *head, struct shared *body
     }
 }
 
-/* An answer of our own, the last one of the connection. */
+/* In the owner's place, who goes on to hear of the connection's end. */
+static void conn_respond(struct conn *conn, const struct http_response *response, enum conn_end end)
+{
+    bool is_owed = conn->is_owed;
+
+    http_respond(conn, response);
+    conn->is_owed = is_owed;
+    conn->end = (uint8_t)end;
+}
+
+void conn_give_up(struct conn *conn)
+{
+    static const char said[] =
+        "There was no answer in time. What was asked for may be done, or be done soon: look first, "
+        "and ask again with the same id if it had one.";
+    struct buf body;
+
+    buf_init(&body, 512);
+    buf_printf(&body,
+               conn->is_read_by_people ? "%s\n" : "{\"error\":\"unknown\",\"message\":\"%s\"}\n",
+               said);
+    conn_respond(conn,
+                 &(struct http_response){.status = 504,
+                                         .type = conn->is_read_by_people
+                                                     ? slice_of("text/plain; charset=utf-8")
+                                                     : slice_of("application/json"),
+                                         .body = buf_slice(&body),
+                                         .close = true},
+                 CONN_END_IDLE);
+    buf_close(&body);
+}
+
 void conn_refuse(struct conn *conn, int status, enum conn_end end)
 {
     struct buf lines;
@@ -59,14 +91,13 @@ void conn_refuse(struct conn *conn, int status, enum conn_end end)
     if (conn->phase != PHASE_ANSWER) {
         conn_begin_answer(conn, &(struct http_request){.method = HTTP_METHOD_GET});
     }
-    bool is_owed = conn->is_owed;
-    http_respond(conn, &(struct http_response){.status = status,
-                                               .type = slice_of("text/plain; charset=utf-8"),
-                                               .headers = headers,
-                                               .body = slice_from(http_status_words(status)),
-                                               .close = true});
-    conn->is_owed = is_owed; /* it was not the owner who answered */
-    conn->end = (uint8_t)end;
+    conn_respond(conn,
+                 &(struct http_response){.status = status,
+                                         .type = slice_of("text/plain; charset=utf-8"),
+                                         .headers = headers,
+                                         .body = slice_from(http_status_words(status)),
+                                         .close = true},
+                 end);
     buf_close(&lines);
 }
 

@@ -111,7 +111,7 @@ static void conn_check_http(struct conn *conn)
         break;
     case PHASE_ANSWER:
         if (!conn_is_over(conn, conn->since_ms, HTTP_ANSWER_MAX_MS)) break;
-        conn_refuse(conn, 503, CONN_END_IDLE);
+        conn_give_up(conn);
         break;
     }
 }

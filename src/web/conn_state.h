@@ -54,15 +54,16 @@ struct conn {
     bool is_owed : 1; /* the owner is to hear of its end */
     bool was_websocket : 1;
     bool is_joined : 1;
-    bool is_head : 1; /* of the request that is being answered: these three */
+    bool is_head : 1; /* of the request that is being answered: these four */
     bool keep : 1;
     bool is_old : 1;
-    bool is_paused : 1;    /* not reading */
-    bool is_eof : 1;       /* the other side has ended its half */
-    bool is_shut : 1;      /* we have ended ours */
-    bool is_lingering : 1; /* draining: what comes in is thrown away */
-    bool is_peer_done : 1; /* draining: their close frame came */
-    bool is_outlived : 1;  /* conn_outlive */
+    bool is_read_by_people : 1; /* a browser shows the answer */
+    bool is_paused : 1;         /* not reading */
+    bool is_eof : 1;            /* the other side has ended its half */
+    bool is_shut : 1;           /* we have ended ours */
+    bool is_lingering : 1;      /* draining: what comes in is thrown away */
+    bool is_peer_done : 1;      /* draining: their close frame came */
+    bool is_outlived : 1;       /* conn_outlive */
 };
 
 struct conn_server {
@@ -119,6 +120,9 @@ void conn_leave_dirty(struct conn *conn);
 struct slice conn_take_request(struct conn *conn, struct slice bytes);
 /* An answer of our own, the last one of the connection. */
 void conn_refuse(struct conn *conn, int status, enum conn_end end);
+/* The owner did not answer in time, and what it was asked to do may be done all the same: 504, with the
+ * word of the API for that. Not 503, which says that nothing was done. */
+void conn_give_up(struct conn *conn);
 
 /* ---- conn_server.c ---- */
 

@@ -564,7 +564,7 @@ static void deadlines_end_what_does_not_get_on(void **state)
         {SLICE("POST / HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\nab"), HTTP_HEAD_DEADLINE_MS,
          " 408 "},
         {SLICE("GET / HTTP/1.1\r\n" HOST "\r\n"), HTTP_IDLE_MS, NULL},
-        {SLICE("GET /later HTTP/1.1\r\n" HOST "\r\n"), HTTP_ANSWER_MAX_MS, " 503 "},
+        {SLICE("GET /later HTTP/1.1\r\n" HOST "\r\n"), HTTP_ANSWER_MAX_MS, " 504 "},
     };
     struct house house;
 
@@ -607,9 +607,47 @@ static void an_answer_that_comes_too_late_does_nothing(void **state)
     assert_non_null(house.waiting); /* not told yet */
     http_respond_text(house.waiting, 200, slice_of("late"));
     UNTIL(&house, client_read(&client));
-    assert_true(has(&client.got, " 503 "));
+    assert_true(has(&client.got, " 504 "));
     assert_false(has(&client.got, "late"));
     client_close(&client);
+    house_close(&house);
+}
+
+/* It may be done all the same, so it is not told as if nothing was. */
+static void what_is_not_answered_in_time_is_told_as_unknown(void **state)
+{
+    static const struct {
+        struct slice text;
+        const char *type, *said;
+    } table[] = {
+        {SLICE("POST /later HTTP/1.1\r\n" HOST "Accept: */*\r\nContent-Length: 1\r\n\r\nx"),
+         "\r\nContent-Type: application/json\r\n",
+         "\r\n\r\n{\"error\":\"unknown\",\"message\":\"There"},
+        {SLICE("POST /later HTTP/1.1\r\n" HOST
+               "Accept: text/html, */*;q=0.8\r\nContent-Length: 1\r\n\r\nx"),
+         "\r\nContent-Type: text/plain; charset=utf-8\r\n", "\r\n\r\nThere was no answer"},
+        {SLICE("DELETE /later HTTP/1.1\r\n" HOST "\r\n"), "\r\nContent-Type: application/json\r\n",
+         "\"unknown\""},
+    };
+    struct house house;
+
+    (void)state;
+    house_open(&house, &no_limits);
+    for (unsigned i = 0; i < sizeof table / sizeof *table; i++) {
+        struct client client;
+        client_open(&client, &house);
+        client_send(&client, &house, table[i].text);
+        UNTIL(&house, house.waiting != NULL);
+        conn_server_skip(house.server, HTTP_ANSWER_MAX_MS);
+        UNTIL(&house, client_read(&client));
+        assert_true(has(&client.got, "HTTP/1.1 504 Gateway Timeout\r\n"));
+        assert_false(has(&client.got, "Retry-After"));
+        assert_true(has(&client.got, table[i].type));
+        assert_true(has(&client.got, table[i].said));
+        client_close(&client);
+        UNTIL(&house, house.closed == i + 1); /* the owner hears of it */
+        assert_int_equal(house.end, CONN_END_IDLE);
+    }
     house_close(&house);
 }
 
@@ -1343,6 +1381,7 @@ int main(void)
         cmocka_unit_test(who_does_not_read_its_answer_is_let_go),
         cmocka_unit_test(deadlines_end_what_does_not_get_on),
         cmocka_unit_test(an_answer_that_comes_too_late_does_nothing),
+        cmocka_unit_test(what_is_not_answered_in_time_is_told_as_unknown),
         cmocka_unit_test(the_owner_hears_of_a_connection_that_went_before_its_answer),
         cmocka_unit_test(too_many_connections_are_told_so),
         cmocka_unit_test(one_address_gets_no_more_than_its_share),
