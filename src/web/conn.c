@@ -11,8 +11,6 @@
 
 enum {
     WRITE_PIECES_MAX = 64,
-    PENDING_PAUSE = 16 * 1024, /* bytes of later requests, then we stop reading */
-    PENDING_MAX = PENDING_PAUSE + CONN_READ_SIZE,
     PONGS_WAITING_MAX = 16 /* frames; behind so many a pong is left out */
 };
 
@@ -23,11 +21,11 @@ struct conn_write {
 
 /* ---- who has something to send ---- */
 
-static void dirty_add(struct conn *conn)
+void conn_add_dirty(struct conn *conn)
 {
     struct conn_server *server = conn->server;
 
-    if (conn->is_dirty) return;
+    if (conn->is_dirty || conn->state == CONN_CLOSED) return;
     conn->is_dirty = true;
     conn->dirty_prev = NULL;
     conn->dirty_next = server->dirty;
@@ -42,6 +40,7 @@ void conn_leave_dirty(struct conn *conn)
     if (conn->dirty_prev != NULL) conn->dirty_prev->dirty_next = conn->dirty_next;
     if (conn->dirty_next != NULL) conn->dirty_next->dirty_prev = conn->dirty_prev;
     if (conn->server->dirty == conn) conn->server->dirty = conn->dirty_next;
+    if (conn->server->flushing == conn) conn->server->flushing = conn->dirty_next;
 }
 
 /* ---- the end ---- */
@@ -59,14 +58,6 @@ void conn_move(struct conn *conn, enum conn_state state)
     assert((conn_next[conn->state] & TO(state)) != 0);
     conn->state = (uint8_t)state;
     conn->since_ms = conn_now(conn->server);
-}
-
-static void conn_drop_pending(struct conn *conn)
-{
-    if (conn->pending == NULL) return;
-    buf_close(conn->pending);
-    mem_free(conn->pending);
-    conn->pending = NULL;
 }
 
 static void on_conn_gone(uv_handle_t *handle)
@@ -108,7 +99,7 @@ void conn_queue(struct conn *conn, struct shared *piece, bool ends_frame)
 {
     conn->server->counters.queued_bytes += piece->len;
     out_push(&conn->out, piece, ends_frame);
-    dirty_add(conn);
+    conn_add_dirty(conn);
 }
 
 static void conn_sent(struct conn *conn, size_t len)
@@ -136,7 +127,7 @@ static void on_written(uv_write_t *request, int status)
         return;
     }
     conn_sent(conn, len);
-    dirty_add(conn);
+    conn_add_dirty(conn);
 }
 
 /* The kernel takes no more now. Waits for it with the rest of the frame that was begun, so that
@@ -171,15 +162,11 @@ static void conn_shut(struct conn *conn)
     if (uv_fileno((uv_handle_t *)&conn->tcp, &fd) == 0) (void)shutdown(fd, SHUT_WR);
 }
 
-/* With the reading, below. */
-static void conn_resume(struct conn *conn);
-static void conn_read_on(struct conn *conn);
-
 /* Everything queued is with the kernel. */
 static void conn_all_sent(struct conn *conn)
 {
     if (conn->state == CONN_HTTP && conn->phase != PHASE_ANSWER && conn->pending != NULL) {
-        conn_resume(conn); /* which queues again: the rest comes later */
+        conn_resume(conn); /* one request; its answer is flushed the next time */
         return;
     }
     if (conn->state == CONN_HTTP && conn->phase != PHASE_ANSWER && conn->is_eof) {
@@ -224,7 +211,7 @@ void conn_linger(struct conn *conn, enum conn_end end)
     conn->http = NULL;
     conn_drop_pending(conn);
     conn_read_on(conn);
-    dirty_add(conn);
+    conn_add_dirty(conn);
     conn_look_in(conn, CONN_STALLED_MS / CONN_STALL_LOOKS);
 }
 
@@ -313,7 +300,7 @@ struct ws_pool *conn_ws_pool_new(bool takes_binary, size_t message_max)
                        message_max);
 }
 
-static void conn_take_frames(struct conn *conn, struct slice bytes)
+void conn_take_frames(struct conn *conn, struct slice bytes)
 {
     int code = WS_NO_CODE;
     enum ws_result result = ws_read(conn->server->ws_pool, &conn->ws, conn, bytes,
@@ -328,20 +315,7 @@ static void conn_take_frames(struct conn *conn, struct slice bytes)
     } else {
         conn->is_lingering = true;
     }
-    dirty_add(conn); /* it may be that all is sent: then this was the last word */
-}
-static void conn_keep_for_later(struct conn *conn, struct slice bytes)
-{
-    if (conn->pending == NULL) {
-        conn->pending = mem_new(sizeof *conn->pending);
-        buf_init(conn->pending, PENDING_MAX);
-    }
-    buf_add(conn->pending, bytes);
-    assert(!conn->pending->overflowed);
-    if (conn->pending->len >= PENDING_PAUSE && !conn->is_paused) {
-        conn->is_paused = true;
-        uv_read_stop((uv_stream_t *)&conn->tcp);
-    }
+    conn_add_dirty(conn); /* it may be that all is sent: then this was the last word */
 }
 
 static void conn_take(struct conn *conn, struct slice bytes)
@@ -349,7 +323,7 @@ static void conn_take(struct conn *conn, struct slice bytes)
     while (bytes.len > 0) {
         switch ((enum conn_state)conn->state) {
         case CONN_HTTP:
-            if (conn->phase == PHASE_ANSWER || conn->out.count > 0 || conn->pending != NULL) {
+            if (!conn_is_between(conn) || conn->pending != NULL) {
                 conn_keep_for_later(conn, bytes);
                 return;
             }
@@ -371,9 +345,12 @@ static void conn_take(struct conn *conn, struct slice bytes)
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct conn *conn = handle->data;
+    /* libuv would go on reading while there is something, and others wait. */
+    bool was_read = conn->read_turn == conn->server->turns;
 
     (void)suggested;
-    *buf = uv_buf_init(conn->server->bytes, CONN_READ_SIZE);
+    conn->read_turn = conn->server->turns;
+    *buf = uv_buf_init(conn->server->bytes, was_read ? 0 : CONN_READ_SIZE);
 }
 
 static void conn_on_eof(struct conn *conn)
@@ -391,7 +368,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
 {
     struct conn *conn = stream->data;
 
-    if (count == 0) return;
+    if (count == 0 || count == UV_ENOBUFS) return;
     if (count == UV_EOF) {
         conn_on_eof(conn);
         return;
@@ -410,24 +387,11 @@ int conn_start_reading(struct conn *conn)
     return uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
 }
 
-static void conn_read_on(struct conn *conn)
+void conn_read_on(struct conn *conn)
 {
     if (!conn->is_paused || conn->is_eof) return;
     conn->is_paused = false;
     (void)conn_start_reading(conn);
-}
-
-/* The answer is out: on with what came behind its request. */
-static void conn_resume(struct conn *conn)
-{
-    struct buf *pending = conn->pending;
-
-    conn->pending = NULL;
-    conn_read_on(conn);
-    conn_take(conn, buf_slice(pending));
-    buf_close(pending);
-    mem_free(pending);
-    if (conn->is_eof) dirty_add(conn); /* if that was all, it ends */
 }
 
 /* ---- what the owner asks ---- */

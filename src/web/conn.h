@@ -14,6 +14,9 @@
  * CONN_OUT_MAX bytes or CONN_OUT_FRAMES_MAX frames wait for it (only what was begun is still sent),
  * or after CONN_STALLED_MS without progress.
  *
+ * One connection does not keep the others of its thread waiting: in a turn it is read from once, at most
+ * CONN_READ_SIZE bytes, and of requests that came one behind the other it gets one answered in each flush.
+ *
  * An idle WebSocket connection is small (no buffer, no parser, no frame context, no timer of its
  * own: all deadlines are on one wheel). Bytes are read into one buffer of the server.
  *

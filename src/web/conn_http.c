@@ -1,10 +1,17 @@
-/* Requests of a connection, their answers, and the step from HTTP to WebSocket. */
+/* Requests of a connection, their answers, those that wait for one before them, and the step from HTTP to
+ * WebSocket. */
 #include <assert.h>
 #include <strings.h>
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "web/conn_state.h"
+
+enum {
+    PENDING_PAUSE = 16 * 1024, /* bytes of later requests, then we stop reading */
+    PENDING_MAX = PENDING_PAUSE + CONN_READ_SIZE
+};
 
 static const char *const ALLOWED = "GET, HEAD, POST";
 
@@ -25,7 +32,7 @@ struct buf *conn_answer_begin(struct conn *conn, struct http_frame *frame)
     if (conn->state != CONN_HTTP || conn->phase != PHASE_ANSWER) return NULL;
     *frame = (struct http_frame){
         .is_head = conn->is_head,
-        .keep = conn->keep && !server->is_draining && (!conn->is_eof || conn->pending != NULL),
+        .keep = conn->keep && !server->is_draining && (!conn->is_eof || conn->has_more),
         .is_old = conn->is_old,
         .every = buf_slice(&server->every),
         .date = conn_server_date(server),
@@ -247,7 +254,71 @@ struct slice conn_take_request(struct conn *conn, struct slice bytes)
             conn_queue(conn, shared_copy(slice_of("HTTP/1.1 100 Continue\r\n\r\n")), true);
         }
     } else if (progress == HTTP_READ_ALL) {
+        conn->has_more = used < bytes.len;
         conn_dispatch(conn);
     }
     return slice_skip(bytes, used);
+}
+
+/* ---- requests that wait for an answer before them ---- */
+
+void conn_drop_pending(struct conn *conn)
+{
+    if (conn->pending == NULL) return;
+    buf_close(conn->pending);
+    mem_free(conn->pending);
+    conn->pending = NULL;
+    conn->pending_read = 0;
+}
+
+bool conn_is_between(const struct conn *conn)
+{
+    return conn->phase != PHASE_ANSWER && conn->out.count == 0;
+}
+
+static size_t conn_unread(const struct conn *conn)
+{
+    return conn->pending == NULL ? 0 : conn->pending->len - conn->pending_read;
+}
+
+void conn_keep_for_later(struct conn *conn, struct slice bytes)
+{
+    if (conn->pending == NULL) {
+        conn->pending = mem_new(sizeof *conn->pending);
+        buf_init(conn->pending, PENDING_MAX);
+    }
+    /* Only here is what was read thrown out: all that is moved is less than PENDING_PAUSE. */
+    if (conn->pending_read > 0) {
+        memmove(conn->pending->at, conn->pending->at + conn->pending_read, conn_unread(conn));
+        conn->pending->len = conn_unread(conn);
+        conn->pending_read = 0;
+    }
+    buf_add(conn->pending, bytes);
+    assert(!conn->pending->overflowed);
+    conn->has_more = true;
+    if (conn->pending->len >= PENDING_PAUSE && !conn->is_paused) {
+        conn->is_paused = true;
+        uv_read_stop((uv_stream_t *)&conn->tcp);
+    }
+}
+
+void conn_resume(struct conn *conn)
+{
+    struct buf *pending = conn->pending;
+    struct slice rest = slice_skip(buf_slice(pending), conn->pending_read);
+
+    conn->pending = NULL; /* an answer that is the last one drops what is pending */
+    while (rest.len > 0 && conn->state == CONN_HTTP && conn_is_between(conn))
+        rest = conn_take_request(conn, rest);
+    if (rest.len > 0 && conn->state == CONN_HTTP) {
+        conn->pending = pending;
+        conn->pending_read = (uint32_t)(pending->len - rest.len);
+    } else {
+        if (conn->state == CONN_WEBSOCKET) conn_take_frames(conn, rest);
+        conn->pending_read = 0;
+        buf_close(pending);
+        mem_free(pending);
+    }
+    if (conn->state != CONN_CLOSED && conn_unread(conn) < PENDING_PAUSE) conn_read_on(conn);
+    if (conn->is_eof) conn_add_dirty(conn); /* if that was all, it ends */
 }

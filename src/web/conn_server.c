@@ -244,14 +244,33 @@ void conn_accept(struct conn_server *server, int fd)
         conn_look_in(conn, HTTP_HEAD_DEADLINE_MS);
     }
 }
+
+/* ---- what was queued ---- */
+
+static void on_again(uv_idle_t *handle)
+{
+    (void)handle;
+}
+
+/* Each connection once: who has sent many requests at a time gets on by one, and then the others are
+ * heard. While somebody has more to do the loop turns without waiting. */
 static void conn_server_flush(struct conn_server *server)
 {
-    while (server->dirty != NULL) {
-        struct conn *conn = server->dirty;
+    assert(server->flushing == NULL);
+    server->flushing = server->dirty;
+    server->dirty = NULL;
+    while (server->flushing != NULL) {
+        struct conn *conn = server->flushing;
         conn_leave_dirty(conn);
         conn_flush(conn);
     }
+    if (server->dirty != NULL) {
+        uv_idle_start(&server->again, on_again);
+    } else {
+        uv_idle_stop(&server->again);
+    }
 }
+
 void conn_server_finish(struct conn_server *server)
 {
     void (*on_stopped)(void *owner) = server->on_stopped;
@@ -272,7 +291,10 @@ void conn_server_finish(struct conn_server *server)
 
 static void on_prepare(uv_prepare_t *handle)
 {
-    conn_server_flush(handle->data);
+    struct conn_server *server = handle->data;
+
+    server->turns++;
+    conn_server_flush(server);
 }
 
 static void on_check(uv_check_t *handle)
@@ -304,12 +326,15 @@ struct conn_server *conn_server_new(const struct conn_server_options *options)
     server->ping = ws_ping_frame();
     wheel_init(&server->wheel, uv_now(options->loop));
 
-    server->prepare.data = server->check.data = server->tick.data = server->turn.data = server;
+    server->prepare.data = server->check.data = server->tick.data = server->turn.data =
+        server->again.data = server;
+    server->turns = 1;
     uv_prepare_init(server->loop, &server->prepare);
     uv_check_init(server->loop, &server->check);
     uv_timer_init(server->loop, &server->tick);
     uv_idle_init(server->loop, &server->turn);
-    server->handles_open = 4;
+    uv_idle_init(server->loop, &server->again);
+    server->handles_open = 5;
     uv_prepare_start(&server->prepare, on_prepare);
     uv_check_start(&server->check, on_check);
     uv_timer_start(&server->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
@@ -381,6 +406,7 @@ void conn_server_stop(struct conn_server *server, void (*on_stopped)(void *owner
     uv_close((uv_handle_t *)&server->check, on_handle_closed);
     uv_close((uv_handle_t *)&server->tick, on_handle_closed);
     uv_close((uv_handle_t *)&server->turn, on_handle_closed);
+    uv_close((uv_handle_t *)&server->again, on_handle_closed);
 }
 struct shared **conn_kept(struct conn *conn, size_t place, size_t count)
 {

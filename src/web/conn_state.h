@@ -41,7 +41,7 @@ struct conn {
     struct buf *pending;      /* what came behind a request that is not answered */
     struct address *address;
     struct conn *prev, *next;             /* server->conns */
-    struct conn *dirty_prev, *dirty_next; /* server->dirty */
+    struct conn *dirty_prev, *dirty_next; /* server->dirty, or server->flushing */
     struct wheel_node deadline;
     struct out out;
     uint32_t since_ms;  /* begin of the state or phase */
@@ -49,6 +49,8 @@ struct conn {
     uint32_t pinged_ms; /* last ping from here */
     uint32_t moved_ms;  /* last time that the kernel took something while a write waited */
     uint32_t write_left;
+    uint32_t pending_read; /* bytes of `pending` */
+    uint32_t read_turn;    /* of server->turns: the last one in which it was read from */
     uint8_t state, phase, end;
     bool is_dirty : 1;
     bool is_owed : 1; /* the owner is to hear of its end */
@@ -58,6 +60,7 @@ struct conn {
     bool keep : 1;
     bool is_old : 1;
     bool is_read_by_people : 1; /* a browser shows the answer */
+    bool has_more : 1;          /* there are bytes behind the request that is worked on */
     bool is_paused : 1;         /* not reading */
     bool is_eof : 1;            /* the other side has ended its half */
     bool is_shut : 1;           /* we have ended ours */
@@ -71,7 +74,8 @@ struct conn_server {
     uv_prepare_t prepare; /* before the loop waits, and after: everything queued leaves */
     uv_check_t check;
     uv_timer_t tick;
-    uv_idle_t turn; /* keeps the loop turning while a drain is spread over turns */
+    uv_idle_t turn;  /* keeps the loop turning while a drain is spread over turns */
+    uv_idle_t again; /* and while something became dirty by flushing */
     unsigned handles_open;
     struct conn_handler handler;
     struct conn_limits limits;
@@ -80,7 +84,11 @@ struct conn_server {
     struct conn *drain_at; /* the next one to look at */
     struct buf every;
     struct buf scratch; /* the head of an answer */
-    struct conn *conns, *conns_last, *dirty;
+    struct conn *conns, *conns_last;
+    struct conn *dirty; /* have something to send, or to go on with */
+    struct conn
+        *flushing;  /* had it when the flush began: what comes meanwhile waits for the next */
+    uint32_t turns; /* of the loop, from 1; it wraps */
     struct addresses addresses;
     struct wheel wheel;
     struct ws_pool *ws_pool;
@@ -112,12 +120,24 @@ void conn_say_close(struct conn *conn, int code, enum conn_end end);
 int conn_start_reading(struct conn *conn);
 /* The pool for a server whose owner takes binary messages, or not. */
 struct ws_pool *conn_ws_pool_new(bool takes_binary, size_t message_max);
+/* It is flushed in this turn of the loop, or in the next. */
+void conn_add_dirty(struct conn *conn);
 void conn_leave_dirty(struct conn *conn);
+void conn_take_frames(struct conn *conn, struct slice bytes);
+/* If it was paused. */
+void conn_read_on(struct conn *conn);
 
 /* ---- conn_http.c ---- */
 
 /* Returns what was not read. */
 struct slice conn_take_request(struct conn *conn, struct slice bytes);
+/* Its answers are out, and the next request may be worked on. */
+bool conn_is_between(const struct conn *conn);
+/* What came behind a request that is not answered, or whose answer is not out. */
+void conn_keep_for_later(struct conn *conn, struct slice bytes);
+/* The answer is out: on with what is pending, up to the end of one request. */
+void conn_resume(struct conn *conn);
+void conn_drop_pending(struct conn *conn);
 /* An answer of our own, the last one of the connection. */
 void conn_refuse(struct conn *conn, int status, enum conn_end end);
 /* The owner did not answer in time, and what it was asked to do may be done all the same: 504, with the

@@ -28,7 +28,11 @@
     "GET /live HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n" \
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
-enum { CLIENTS_MAX = 64, PATIENCE_MS = 60000 };
+enum {
+    CLIENTS_MAX = 64,
+    PATIENCE_MS = 60000,
+    CONN_READ_SIZE = 64 * 1024 /* of a turn, as in conn_state.h */
+};
 
 /* ---- the fixture ---- */
 
@@ -385,6 +389,85 @@ static void pipelined_requests_are_answered_in_order_one_at_a_time(void **state)
     house_close(&house);
 }
 
+/* All at once, before the server turns: no more than a socket holds. */
+static void client_put(struct client *client, const struct buf *bytes)
+{
+    int size = 1 << 20;
+    assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+    assert_int_equal(send(client->fd, bytes->at, bytes->len, MSG_NOSIGNAL | MSG_DONTWAIT),
+                     bytes->len);
+}
+
+static void who_sends_many_requests_does_not_keep_others_waiting(void **state)
+{
+    enum { MANY = 2000 };
+    struct house house;
+    struct client many;
+    struct client one;
+    struct buf bytes;
+
+    (void)state;
+    house_open(&house, &no_limits);
+    client_open(&many, &house);
+    client_open(&one, &house);
+    buf_init(&bytes, CONN_READ_SIZE);
+    for (int i = 0; i < MANY; i++)
+        buf_add(&bytes, slice_of("HEAD /x HTTP/1.1\r\n" HOST "\r\n"));
+    client_put(&many, &bytes);
+    buf_reset(&bytes);
+    buf_add(&bytes, slice_of("GET /one HTTP/1.1\r\n" HOST "\r\n"));
+    client_put(&one, &bytes);
+    UNTIL(&house, client_read(&one) || has(&one.got, "/one\n"));
+    assert_in_range(counters(&house)->http_requests, 1, MANY / 2);
+
+    /* And the loop does not sleep over it. */
+    while (counters(&house)->http_requests < MANY + 1) {
+        assert_int_equal(uv_backend_timeout(&house.loop), 0);
+        turn(&house);
+    }
+    UNTIL(&house, uv_backend_timeout(&house.loop) != 0);
+    UNTIL(&house, client_read(&many) || count_of(&many.got, "HTTP/1.1 200 OK\r\n") == MANY);
+    buf_close(&bytes);
+    client_close(&many);
+    client_close(&one);
+    house_close(&house);
+}
+
+/* What is behind the requests that a connection may have waiting is read when there is room, and nothing of it
+ * is lost or read twice. */
+static void requests_of_any_length_may_wait_for_one_another(void **state)
+{
+    enum { MANY = 500 };
+    struct house house;
+    struct client client;
+    struct buf expected;
+    struct buf bytes;
+
+    (void)state;
+    house_open(&house, &no_limits);
+    client_open(&client, &house);
+    buf_init(&expected, 1 << 22);
+    buf_init(&bytes, 1 << 22);
+    for (unsigned i = 0; i < MANY; i++) {
+        unsigned len = i * 7919 % 1500;
+        buf_printf(&bytes, "POST /%u HTTP/1.1\r\n" HOST "Content-Length: %u\r\n\r\n", i, len);
+        buf_printf(&expected, "/%u", i);
+        for (struct buf *to = &bytes; to != NULL; to = to == &bytes ? &expected : NULL) {
+            for (unsigned at = 0; at < len; at++)
+                buf_add_char(to, (char)('a' + (i + at) % 26));
+        }
+        buf_add_char(&expected, '|');
+    }
+    client_send(&client, &house, buf_slice(&bytes));
+    UNTIL(&house, counters(&house)->http_requests == MANY);
+    assert_true(slice_equal(buf_slice(&house.heard), buf_slice(&expected)));
+    UNTIL(&house, client_read(&client) || count_of(&client.got, "HTTP/1.1 200 OK\r\n") == MANY);
+    buf_close(&bytes);
+    buf_close(&expected);
+    client_close(&client);
+    house_close(&house);
+}
+
 static void who_ends_its_half_still_gets_its_answers(void **state)
 {
     struct house house;
@@ -394,7 +477,8 @@ static void who_ends_its_half_still_gets_its_answers(void **state)
     house_open(&house, &no_limits);
     client_open(&client, &house);
     client_send(&client, &house,
-                slice_of("GET /later HTTP/1.1\r\n" HOST "\r\nGET /2 HTTP/1.1\r\n" HOST "\r\n"));
+                slice_of("GET /later HTTP/1.1\r\n" HOST "\r\nGET /2 HTTP/1.1\r\n" HOST
+                         "\r\nGET /3 HTTP/1.1\r\n" HOST "\r\n"));
     shutdown(client.fd, SHUT_WR);
     UNTIL(&house, house.waiting != NULL);
     for (int i = 0; i < 5; i++)
@@ -403,6 +487,8 @@ static void who_ends_its_half_still_gets_its_answers(void **state)
     UNTIL(&house, client_read(&client));
     assert_true(has(&client.got, "now\n"));
     assert_true(has(&client.got, "/2\n"));
+    assert_true(has(&client.got, "/3\n"));
+    assert_int_equal(count_of(&client.got, "Connection: close\r\n"), 1);
     UNTIL(&house, counters(&house)->connections == 0);
     client_close(&client);
     house_close(&house);
@@ -673,6 +759,27 @@ static void the_owner_hears_of_a_connection_that_went_before_its_answer(void **s
     assert_int_equal(client.got.len, 0);
     assert_int_equal(house.closed, 2);
     client_close(&client);
+
+    /* Behind others, when nothing more will come. */
+    struct buf bytes;
+    buf_init(&bytes, 4096);
+    for (unsigned before = 1; before < 8; before++) {
+        buf_reset(&bytes);
+        for (unsigned i = 0; i < before; i++)
+            buf_add(&bytes, slice_of("GET /1 HTTP/1.1\r\n" HOST "\r\n"));
+        buf_add(&bytes, slice_of("GET /hangup HTTP/1.1\r\n" HOST "\r\n"
+                                 "GET /2 HTTP/1.1\r\n" HOST "\r\n"));
+        client_open(&client, &house);
+        client_put(&client, &bytes);
+        shutdown(client.fd, SHUT_WR);
+        UNTIL(&house, client_read(&client));
+        assert_int_equal(count_of(&client.got, "/1\n"), before);
+        assert_false(has(&client.got, "/2\n"));
+        UNTIL(&house, counters(&house)->connections == 0);
+        if (before < 7) client_close(&client);
+    }
+    buf_close(&bytes);
+    client_close(&client);
     house_close(&house);
 }
 
@@ -875,6 +982,34 @@ static void frames_may_follow_the_handshake_at_once(void **state)
     assert_int_equal(house.end, CONN_END_CLIENT);
     assert_int_equal(counters(&house)->closed[CONN_END_CLIENT], 1);
     assert_int_equal(counters(&house)->websockets, 0);
+    house_close(&house);
+}
+
+static void who_sends_many_messages_does_not_keep_others_waiting(void **state)
+{
+    struct house house;
+    struct client many;
+    struct client one;
+    struct buf bytes;
+
+    (void)state;
+    house_open(&house, &no_limits);
+    client_upgrade(&many, &house);
+    client_upgrade(&one, &house);
+    buf_init(&bytes, 3 * CONN_READ_SIZE);
+    while (bytes.len + 7 <= bytes.max)
+        buf_add(&bytes, slice_of("\x81\x81\0\0\0\0m"));
+    client_put(&many, &bytes);
+    size_t messages = bytes.len / 7;
+    buf_reset(&bytes);
+    buf_add(&bytes, slice_of("\x81\x81\0\0\0\0o"));
+    client_put(&one, &bytes);
+    UNTIL(&house, has(&house.heard, "o|"));
+    assert_true(count_of(&house.heard, "m|") < messages);
+    UNTIL(&house, count_of(&house.heard, "m|") == messages);
+    buf_close(&bytes);
+    client_close(&many);
+    client_close(&one);
     house_close(&house);
 }
 
@@ -1372,6 +1507,8 @@ int main(void)
         cmocka_unit_test(a_request_may_come_byte_by_byte),
         cmocka_unit_test(a_head_has_no_body_and_the_same_length),
         cmocka_unit_test(pipelined_requests_are_answered_in_order_one_at_a_time),
+        cmocka_unit_test(who_sends_many_requests_does_not_keep_others_waiting),
+        cmocka_unit_test(requests_of_any_length_may_wait_for_one_another),
         cmocka_unit_test(who_ends_its_half_still_gets_its_answers),
         cmocka_unit_test(old_http_stays_only_when_asked),
         cmocka_unit_test(a_bad_request_gets_one_answer_and_the_end),
@@ -1391,6 +1528,7 @@ int main(void)
         cmocka_unit_test(a_connection_may_break_off_at_any_byte),
         cmocka_unit_test(a_handshake_that_is_wrong_is_refused),
         cmocka_unit_test(frames_may_follow_the_handshake_at_once),
+        cmocka_unit_test(who_sends_many_messages_does_not_keep_others_waiting),
         cmocka_unit_test(a_masked_frame_may_come_byte_by_byte),
         cmocka_unit_test(bad_frames_end_with_their_code),
         cmocka_unit_test(a_ping_flood_is_stopped),
