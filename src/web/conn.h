@@ -73,11 +73,12 @@ struct conn_handler { /* all are called in the loop of the thread, as its caller
 
 struct conn_limits {
     uint64_t connections_max; /* of this thread; 0 = off */
-    uint32_t per_address_max; /* WebSockets of one address, of this thread; twice as many
+    uint32_t
+        per_address_max; /* WebSockets of one address (addresses.h), of this thread; twice as many
                                    * connections; 0 = off */
-    size_t out_max;           /* bytes; CONN_OUT_MAX unless set */
-    size_t message_max;       /* bytes in one message; WS_MESSAGE_MAX unless set */
-    bool behind_proxy;        /* believe the last element of X-Forwarded-For */
+    size_t out_max;      /* bytes; CONN_OUT_MAX unless set */
+    size_t message_max;  /* bytes in one message; WS_MESSAGE_MAX unless set */
+    bool behind_proxy;   /* believe the last element of X-Forwarded-For */
 };
 
 struct conn_server;
@@ -113,7 +114,8 @@ void conn_server_skip(struct conn_server *server, uint64_t ms);
 void conn_set_user(struct conn *conn, void *user);
 void *conn_user(const struct conn *conn);
 
-/* The address at the other end ("192.0.2.1"), or the one a trusted proxy names. Borrowed. */
+/* What counts of the address at the other end, or of the one a trusted proxy names: "192.0.2.1",
+ * "2001:db8:0:1::/64" (addresses.h). Borrowed. */
 struct slice conn_address(const struct conn *conn);
 bool conn_is_admin(const struct conn *conn);
 bool conn_is_websocket(const struct conn *conn);

@@ -122,6 +122,7 @@ static void conn_refuse_upgrade(struct conn *conn, int status)
 static void conn_believe_proxy(struct conn *conn, const struct http_request *request)
 {
     struct slice text = {NULL, 0};
+    char counted[ADDRESS_TEXT_MAX + 1];
 
     for (size_t i = 0; i < request->headers_count; i++) {
         struct slice name = request->headers[i].name;
@@ -130,10 +131,8 @@ static void conn_believe_proxy(struct conn *conn, const struct http_request *req
         while (rest.len > 0)
             text = slice_trim(slice_cut(&rest, ','));
     }
-    if (text.len == 0 || text.len >= ADDRESS_TEXT_MAX) return;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] == '\0' || strchr("0123456789abcdefABCDEF.:", text.at[i]) == NULL) return;
-    }
+    text = address_counted(text, counted);
+    if (text.len == 0) return;
     struct address *before = conn->address;
     conn->address = addresses_enter(&conn->server->addresses, text);
     addresses_leave(&conn->server->addresses, before);

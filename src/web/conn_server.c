@@ -175,27 +175,21 @@ static void server_check_deadlines(struct conn_server *server)
 
 /* ---- accept ---- */
 
-static struct slice peer_text(const uv_tcp_t *tcp, char text[ADDRESS_TEXT_MAX + 1])
+/* What counts of the address at the other end; nothing when it is gone already. */
+static struct slice peer_address(const uv_tcp_t *tcp, char counted[ADDRESS_TEXT_MAX + 1])
 {
     union {
         struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
         struct sockaddr_storage room;
     } name;
+    char text[ADDRESS_TEXT_MAX + 1] = "";
     int len = sizeof name;
-    int rv = -1;
 
     memset(&name, 0, sizeof name);
-    if (uv_tcp_getpeername(tcp, &name.any, &len) != 0) return (struct slice){NULL, 0};
-    if (name.any.sa_family == AF_INET) {
-        rv = uv_inet_ntop(AF_INET, &name.v4.sin_addr, text, ADDRESS_TEXT_MAX + 1);
-    } else if (name.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&name.v6.sin6_addr)) {
-        rv = uv_inet_ntop(AF_INET, name.v6.sin6_addr.s6_addr + 12, text, ADDRESS_TEXT_MAX + 1);
-    } else if (name.any.sa_family == AF_INET6) {
-        rv = uv_inet_ntop(AF_INET6, &name.v6.sin6_addr, text, ADDRESS_TEXT_MAX + 1);
-    }
-    return rv == 0 ? slice_from(text) : (struct slice){NULL, 0};
+    if (uv_tcp_getpeername(tcp, &name.any, &len) != 0 ||
+        uv_ip_name(&name.any, text, sizeof text) != 0)
+        return (struct slice){NULL, 0};
+    return address_counted(slice_from(text), counted);
 }
 
 /* Too many: 503 of the node, 429 of the address; 0 when there is room. */
@@ -211,7 +205,7 @@ static int server_turns_away(const struct conn_server *server, const struct conn
 void conn_accept(struct conn_server *server, int fd)
 {
     struct conn *conn = NULL;
-    char text[ADDRESS_TEXT_MAX + 1] = "";
+    char counted[ADDRESS_TEXT_MAX + 1];
 
     if (server->is_stopping ||
         server->counters.connections >= server->limits.connections_max + TURNED_AWAY_MAX) {
@@ -231,7 +225,7 @@ void conn_accept(struct conn_server *server, int fd)
     conn->tcp.data = conn;
     rv = uv_tcp_open(&conn->tcp, fd);
     if (rv == 0) (void)uv_tcp_nodelay(&conn->tcp, 1);
-    conn->address = addresses_enter(&server->addresses, peer_text(&conn->tcp, text));
+    conn->address = addresses_enter(&server->addresses, peer_address(&conn->tcp, counted));
     if (rv == 0) rv = conn_start_reading(conn);
     if (rv != 0) {
         conn_end(conn, CONN_END_CLIENT);

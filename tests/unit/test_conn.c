@@ -858,23 +858,63 @@ static void who_is_gone_before_it_is_accepted_has_no_address(void **state)
 
 static void a_proxy_is_believed_only_behind_one(void **state)
 {
-    static const char request[] =
-        "GET /live HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-        "X-Forwarded-For: 6.6.6.6, 192.0.2.7\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    static const struct {
+        const char *forwarded, *counted; /* NULL: the proxy's own */
+    } table[] = {
+        {"6.6.6.6, 192.0.2.7", "192.0.2.7"}, {"6.6.6.6, 192.0.2.7:51234", "192.0.2.7"},
+        {"2001:db8::1", "2001:db8::/64"},    {"192.0.2.7, [2001:db8::2]:51234", "2001:db8::/64"},
+        {"::ffff:192.0.2.7", "192.0.2.7"},   {"192.0.2.7, unknown", NULL},
+    };
 
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2 * sizeof table / sizeof *table; i++) {
+        const char *counted = i % 2 == 0 ? NULL : table[i / 2].counted;
         struct house house;
         struct client client;
-        house_open(&house, &(struct conn_limits){.behind_proxy = i == 1});
+        struct buf request;
+        buf_init(&request, 1024);
+        buf_printf(&request,
+                   "GET /live HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                   "X-Forwarded-For: %s\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                   table[i / 2].forwarded);
+        house_open(&house, &(struct conn_limits){.behind_proxy = i % 2 == 1});
         client_open(&client, &house);
-        client_send(&client, &house, slice_from(request));
+        client_send(&client, &house, buf_slice(&request));
         UNTIL(&house, house.browsers_count == 1);
-        assert_true(slice_is(conn_address(house.browsers[0]), i == 1 ? "192.0.2.7" : "127.0.0.1"));
+        assert_true(
+            slice_is(conn_address(house.browsers[0]), counted == NULL ? "127.0.0.1" : counted));
         client_close(&client);
         house_close(&house);
+        buf_close(&request);
     }
+}
+
+/* Over IPv6, of one subscriber's addresses and of another's. */
+static void a_network_of_ipv6_gets_no_more_than_one_address(void **state)
+{
+    struct house house;
+    struct client clients[4];
+
+    (void)state;
+    house_open(&house, &(struct conn_limits){.per_address_max = 2, .behind_proxy = true});
+    for (int i = 0; i < 4; i++) {
+        struct buf request;
+        buf_init(&request, 1024);
+        buf_printf(&request,
+                   "GET /live HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                   "X-Forwarded-For: 2001:db8:0:%d::%d\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                   i < 3 ? 1 : 2, i + 1);
+        client_open(&clients[i], &house);
+        client_send(&clients[i], &house, buf_slice(&request));
+        UNTIL(&house, client_read(&clients[i]) || has(&clients[i].got, "HTTP/1.1 "));
+        assert_true(has(&clients[i].got, i == 2 ? " 429 " : " 101 "));
+        buf_close(&request);
+    }
+    for (int i = 0; i < 4; i++)
+        client_close(&clients[i]);
+    house_close(&house);
 }
 
 static void out_of_descriptors_accepting_pauses_and_goes_on(void **state)
@@ -1524,6 +1564,7 @@ int main(void)
         cmocka_unit_test(one_address_gets_no_more_than_its_share),
         cmocka_unit_test(who_is_gone_before_it_is_accepted_has_no_address),
         cmocka_unit_test(a_proxy_is_believed_only_behind_one),
+        cmocka_unit_test(a_network_of_ipv6_gets_no_more_than_one_address),
         cmocka_unit_test(out_of_descriptors_accepting_pauses_and_goes_on),
         cmocka_unit_test(a_connection_may_break_off_at_any_byte),
         cmocka_unit_test(a_handshake_that_is_wrong_is_refused),
