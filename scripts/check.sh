@@ -38,7 +38,7 @@ tracked() { git ls-files -- "$@"; }
 check_format() { tracked '*.c' '*.h' | xargs -r clang-format --dry-run -Werror; }
 
 check_shell() {
-    { tracked 'scripts/*' '.ci/*'; } | while read -r file; do
+    tracked 'scripts/*' '.ci/*' 'tests/*.sh' | while read -r file; do
         head -n 1 "$file" | grep -q '^#!.*sh$' && echo "$file"
     done | xargs -r shellcheck
 }

@@ -3,8 +3,9 @@
 //
 //   const { cluster, history } = await fromRelease('format-1', 'three');   // no node runs yet
 //
-// The members' addresses stand in raft's log, so the nodes of a fixture always have the same ones: on
-// loopback addresses that nobody else has a reason to use.
+// The members' addresses stand in raft's log, so the nodes of a fixture always have the same ones, the port too:
+// 17077 of 127.77.1.1 to .3, loopback addresses that nobody else has a reason to use. It is below the ports that the
+// kernel gives away by itself (from 32768 on), so that no connection gets it by chance.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
