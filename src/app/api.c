@@ -593,11 +593,10 @@ static void finish_history(void *owner)
 
 static bool is_there(struct history *history)
 {
-    struct event_reader *reader = web_thread_reader(history->exchange->thread);
-    struct event_meta meta;
-    if (event_reader_begin(reader, &meta) != 0) return true; /* the read itself will tell */
-    event_reader_end(reader);
-    return meta.number > history->query.after;
+    uint64_t number;
+    if (web_thread_stored(history->exchange->thread, &number) != 0)
+        return true; /* the read itself will tell */
+    return number > history->query.after;
 }
 
 static void wait_for_history(void *owner)

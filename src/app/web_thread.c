@@ -13,6 +13,7 @@
 #include "app/rooms.h"
 #include "app/routes.h"
 #include "app/site.h"
+#include "app/store_look.h"
 #include "app/viewers.h"
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -42,6 +43,7 @@ struct web_thread {
     const struct secret *secret;
     struct event_store *store;
     struct event_reader *reader;
+    struct store_look store_look;
     struct conn_server *server, *admin_server; /* the second NULL unless admin_listen is set */
     struct listener *listener, *admin_listener;
     int servers_open;
@@ -221,6 +223,11 @@ const struct board *web_thread_board(const struct web_thread *thread)
 struct event_reader *web_thread_reader(struct web_thread *thread)
 {
     return thread->reader;
+}
+
+int web_thread_stored(struct web_thread *thread, uint64_t *number)
+{
+    return store_look(&thread->store_look, uv_now(&thread->loop), number);
 }
 
 struct event_store *web_thread_store(struct web_thread *thread)
@@ -543,6 +550,7 @@ int web_thread_start(struct web_thread **out, const struct web_thread_options *o
     uv_loop_init(&thread->loop);
     int rv = event_reader_open(&thread->reader, options->store, errmsg);
     if (rv != 0) return rv; /* the process ends: what was begun goes with it */
+    thread->store_look.reader = thread->reader;
     buf_init(&thread->decoded, HTTP_LINE_MAX);
     rate_init(&thread->address_rate, ADDRESS_RATE * config->chat.rate, config->chat.rate_window_ms);
     mailbox_init(&thread->mailbox, &thread->loop, on_mail, thread);

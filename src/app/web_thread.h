@@ -49,6 +49,8 @@ const struct snapshot *web_thread_snapshot(const struct web_thread *thread);
 const struct board *web_thread_board(const struct web_thread *thread);
 /* A reader of the store for short reads in this turn. */
 struct event_reader *web_thread_reader(struct web_thread *thread);
+/* See store_look.h. */
+int web_thread_stored(struct web_thread *thread, uint64_t *number);
 struct event_store *web_thread_store(struct web_thread *thread);
 struct rooms *web_thread_rooms(struct web_thread *thread);
 struct viewers *web_thread_viewers(struct web_thread *thread);
