@@ -30,7 +30,8 @@ struct room {
     struct room_tail tail;
     struct offset_topic *topics;
     struct room_waiter *waiters;
-    bool is_idle; /* ready, and nobody is in it */
+    struct room_waiter *to_wake; /* of them, while they are told: the next */
+    bool is_idle;                /* ready, and nobody is in it */
     uint64_t idle_since_ms;
     struct room *next_idle, *prev_idle;
     uint64_t applied_ns;  /* of the newest event that has not gone out yet */
@@ -259,19 +260,27 @@ static void free_room(struct rooms *rooms, struct room *room)
     mem_free(room);
 }
 
-/* A waiter's on_ready may make it, or others, leave: each is found anew. */
-static void wake_waiters(struct room *room, int status)
+/* A waiter's on_ready may make it, or others, leave: rooms_leave moves to_wake on. Who comes meanwhile is told
+ * there and then, for the room is ready. */
+static void wake_waiters(struct room *room)
 {
-    for (;;) {
-        struct room_waiter *waiter;
-        DL_FOREACH(room->waiters, waiter)
-            if (!waiter->is_ready) break;
-        if (waiter == NULL) return;
+    room->to_wake = room->waiters;
+    while (room->to_wake != NULL) {
+        struct room_waiter *waiter = room->to_wake;
+        room->to_wake = waiter->next;
+        if (waiter->is_ready) continue;
         waiter->is_ready = true;
-        if (status != 0) {
-            DL_DELETE(room->waiters, waiter);
-            waiter->room = NULL;
-        }
+        waiter->on_ready(waiter, 0);
+    }
+}
+
+/* The tail does not come. Who comes meanwhile is sent away, too. */
+static void send_waiters_away(struct room *room, int status)
+{
+    while (room->waiters != NULL) {
+        struct room_waiter *waiter = room->waiters;
+        DL_DELETE(room->waiters, waiter);
+        waiter->room = NULL;
         waiter->on_ready(waiter, status);
     }
 }
@@ -282,7 +291,8 @@ void rooms_free(struct rooms *rooms)
     rooms->dirty = NULL;
     HASH_ITER(hh, rooms->rooms, room, next) {
         room->is_dirty = false;
-        wake_waiters(room, ERR_CLOSED); /* pages whose tail never came: they wait for nobody now */
+        /* Pages whose tail never came: they wait for nobody now. */
+        if (!room->is_ready) send_waiters_away(room, ERR_CLOSED);
         free_room(rooms, room);
     }
     free_topics(&rooms->home, home_shared_free);
@@ -308,6 +318,7 @@ void rooms_leave(struct rooms *rooms, struct room_waiter *waiter)
 {
     struct room *room = waiter->room;
     if (room == NULL) return;
+    if (room->to_wake == waiter) room->to_wake = waiter->next;
     DL_DELETE(room->waiters, waiter);
     waiter->room = NULL;
     if (room->waiters == NULL && room->is_ready) begin_idling(rooms, room);
@@ -376,7 +387,7 @@ void rooms_tail_came(struct rooms *rooms, struct room_mail *mail)
     if (room == NULL || room->is_ready) return; /* asked for twice around a close */
 
     if (mail->status != 0) {
-        wake_waiters(room, mail->status);
+        send_waiters_away(room, mail->status);
         free_room(rooms, room);
         return;
     }
@@ -387,7 +398,7 @@ void rooms_tail_came(struct rooms *rooms, struct room_mail *mail)
         room_tail_add(&room->tail, mail->messages[i], &event);
     }
     room->is_ready = true;
-    wake_waiters(room, 0);
+    wake_waiters(room);
     if (room->waiters == NULL) begin_idling(rooms, room);
 }
 

@@ -508,6 +508,67 @@ static void a_topic_without_readers_is_told_of_no_board(void **state)
     assert_int_equal(rooms_count(world.thread.rooms), 2);
 }
 
+/* ---- many who wait for one tail ---- */
+
+enum { CROWD = 6 };
+
+static struct {
+    struct room_waiter waiters[CROWD + 1]; /* the last comes when the others are told */
+    unsigned told[CROWD + 1];
+    int status;
+} crowd;
+
+static void on_crowd_ready(struct room_waiter *waiter, int status)
+{
+    struct rooms *rooms = world.thread.rooms;
+    size_t i = (size_t)(waiter - crowd.waiters);
+    assert_int_equal(status, crowd.status);
+    assert_int_equal(crowd.told[i]++, 0);
+    waiter->is_ready = false; /* who was told is not looked at again, whatever it says */
+    if (i == 0) rooms_leave(rooms, &crowd.waiters[1]); /* the next */
+    if (i == 2) rooms_leave(rooms, &crowd.waiters[0]); /* one that was told */
+    if (i == 3) rooms_leave(rooms, waiter);
+    if (i == CROWD - 1) {
+        rooms_open(rooms, &crowd.waiters[CROWD], slice_of("attic"));
+        rooms_leave(rooms, waiter);
+    }
+}
+
+static void crowd_waits(int status)
+{
+    memset(&crowd, 0, sizeof crowd);
+    crowd.status = status;
+    for (size_t i = 0; i <= CROWD; i++)
+        crowd.waiters[i].on_ready = on_crowd_ready;
+    for (size_t i = 0; i < CROWD; i++)
+        rooms_open(world.thread.rooms, &crowd.waiters[i], slice_of("attic"));
+    struct room_mail tail = {.room_len = 5, .room = "attic", .next_seq = 1, .status = status};
+    rooms_tail_came(world.thread.rooms, &tail);
+    for (size_t i = 0; i <= CROWD; i++)
+        assert_int_equal(crowd.told[i], i == 1 ? 0 : 1);
+}
+
+static void all_who_wait_are_told_once_whoever_leaves_meanwhile(void **state)
+{
+    (void)state;
+    crowd_waits(0);
+    for (size_t i = 0; i <= CROWD; i++) {
+        bool is_in = i == 2 || i == 4 || i == CROWD;
+        assert_int_equal(crowd.waiters[i].room != NULL, is_in);
+        rooms_leave(world.thread.rooms, &crowd.waiters[i]);
+    }
+    assert_int_equal(rooms_count(world.thread.rooms), 2);
+}
+
+static void all_who_wait_are_sent_away_once_whoever_comes_meanwhile(void **state)
+{
+    (void)state;
+    crowd_waits(ERR_BUSY);
+    for (size_t i = 0; i <= CROWD; i++)
+        assert_null(crowd.waiters[i].room);
+    assert_int_equal(rooms_count(world.thread.rooms), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -518,6 +579,8 @@ int main(void)
         PROMISE_WITH("P8", of_a_flood_the_newest_take_the_place_of_all, begin, end),
         TEST(a_hundred_thousand_messages_are_not_megabytes_to_a_page),
         TEST(of_rooms_that_nobody_is_in_only_so_many_stay),
+        TEST(all_who_wait_are_told_once_whoever_leaves_meanwhile),
+        TEST(all_who_wait_are_sent_away_once_whoever_comes_meanwhile),
         TEST(an_empty_room_goes_with_the_next_sweep),
         TEST(a_topic_without_readers_is_told_of_no_board),
         PROMISE_WITH("P8", after_a_flood_each_message_is_added_again, begin, end),
