@@ -19,6 +19,7 @@
  * have been another run of this node, so the numbers rise from where each is told to begin.
  *
  * A leader with other limits may refuse the last copy when an earlier leader has let one in: that is UNKNOWN.
+ * One that has no token for it, no room or no leadership is asked again until the deadline, and UNKNOWN then.
  * And that the id is used for another message (id_used) counts when that message is applied here, for the
  * leader may only have it in its queue.
  *

@@ -147,16 +147,17 @@ static uint32_t fill_batch(struct propose *propose, uint64_t now_ms, int64_t wal
         uint32_t wait_ms = 0;
         if (count == BATCH_COMMANDS_MAX) break;
         enum chat_refusal refusal =
-            chat_execute(propose->chat, &proposal->command, now_ms, &wait_ms);
+            proposal->has_token ? chat_judge(propose->chat, &proposal->command)
+                                : chat_execute(propose->chat, &proposal->command, now_ms, &wait_ms);
         if (refusal != CHAT_ACCEPTED) {
             leave_queue(propose, proposal);
             refuse(propose, proposal, refusal, wait_ms);
             forget(propose, proposal);
             continue;
         }
+        proposal->has_token = true;
         proposal->command.at_ms = wall_ms;
         bool fits = batch_add(&propose->batch, &proposal->command);
-        proposal->command.retried = true; /* its sender's token is spent, and not asked for again */
         if (!fits) break;
         count++;
         leave_queue(propose, proposal);

@@ -26,6 +26,7 @@ struct proposal { /* one command with its own copy of the bytes */
     uint64_t sending; /* and how that calls its last copy that came: it goes back with a refusal */
     uint64_t content;
     uint64_t queued_ns;
+    bool has_token; /* of its sender's rate: it came back to the queue, and is not to pay twice */
     struct proposal *next, *prev;
     UT_hash_handle hh;
     char bytes[];

@@ -112,18 +112,26 @@ static uint64_t content_of(const struct send_message *command)
     return command_content(&command->sender_id, command->room, command->text);
 }
 
-enum chat_refusal chat_execute(struct chat *chat, const struct send_message *command,
-                               uint64_t now_ms, uint32_t *wait_ms)
+enum chat_refusal chat_judge(const struct chat *chat, const struct send_message *command)
 {
-    *wait_ms = 0;
     enum chat_refusal refusal = chat_check(&chat->limits, command);
     if (refusal != CHAT_ACCEPTED) return refusal;
 
     const struct window_entry *known = window_find(&chat->window, &command->id);
-    if (known != NULL) return known->content == content_of(command) ? CHAT_DUPLICATE : CHAT_ID_USED;
+    if (known == NULL) return CHAT_ACCEPTED;
+    return known->content == content_of(command) ? CHAT_DUPLICATE : CHAT_ID_USED;
+}
 
-    if (command->retried) return CHAT_ACCEPTED;
-    *wait_ms = rate_take(&chat->rate, &command->sender_id, now_ms);
+enum chat_refusal chat_execute(struct chat *chat, const struct send_message *command,
+                               uint64_t now_ms, uint32_t *wait_ms)
+{
+    *wait_ms = 0;
+    enum chat_refusal refusal = chat_judge(chat, command);
+    if (refusal != CHAT_ACCEPTED) return refusal;
+    /* Whoever says that it may be in the log already is not refused for what its first copy has
+     * taken, but a page may say so of anything: without a token nobody writes. */
+    *wait_ms = command->retried ? rate_take_again(&chat->rate, &command->sender_id, now_ms)
+                                : rate_take(&chat->rate, &command->sender_id, now_ms);
     return *wait_ms == 0 ? CHAT_ACCEPTED : CHAT_TOO_FAST;
 }
 

@@ -95,9 +95,12 @@ void chat_close(struct chat *chat);
 /* May this be appended? `now_ms` is the leader's monotonic clock, for the rate alone. Fills
  * wait_ms with the time to wait when the answer is CHAT_TOO_FAST. CHAT_DUPLICATE and CHAT_ID_USED
  * come from the window only: they spare the log an entry, apply has the last word. The rate is
- * asked last, and not for retried commands. */
+ * asked last; retried commands have its reserve besides (chat/rate.h). */
 enum chat_refusal chat_execute(struct chat *chat, const struct send_message *command,
                                uint64_t now_ms, uint32_t *wait_ms);
+
+/* The same without the rate: for what has had its token. */
+enum chat_refusal chat_judge(const struct chat *chat, const struct send_message *command);
 
 /* The part of it that needs no state and may run anywhere: the web node asks it first. */
 enum chat_refusal chat_check(const struct chat_limits *limits, const struct send_message *command);

@@ -25,7 +25,7 @@ struct send_message { /* a command */
     struct command_id id;
     uint64_t unseen_up_to; /* the number up to which the taker's store does not know the id */
     int64_t at_ms;         /* the leader's wall clock when it accepted; 0 before */
-    bool retried;          /* may be in the log already: the rate limit does not look at it */
+    bool retried;          /* may be in the log already: the rate limit has a reserve for it */
 };
 
 struct message_sent { /* an event */

@@ -597,6 +597,27 @@ describe('connections', () => {
     await Promise.all([...views, other].map(view => view.close()));
   });
 
+  test('S-24 who says of every message that it is a second copy has as many again, and no more', { timeout: deadline(60_000) }, async () => {
+    const strict = await another(['--http-threads', '1']);
+    const page = await Page.open(strict.url, '/claims', { name: 'Mallory', localAddress: '127.4.0.3' });
+    const views = [];
+    for (let i = 0; i < 8; i++) views.push(await View.join(page));
+    const start = performance.now();
+    for (const view of views) {
+      for (let i = 0; i < 7; i++) { // of more than 16 events that wait for an answer nothing is done
+        const value = new URLSearchParams({ _csrf_token: page.csrf, nonce: randomUUID(), message: `claim ${i}` }).toString();
+        for (const event of ['recover', 'send_message']) view.socket.push([view.joinRef, view.socket.nextRef(), topic, 'event', { type: 'form', event, value, meta: {} }]);
+      }
+    }
+    for (const view of views) await view.socket.heartbeat(); // all of it is on its way
+    const { number } = JSON.parse((await postJson(`${strict.url}/api/rooms/barrier/messages`, { sender: 'barrier', text: 'here' })).text);
+    const taken = (await strict.events({ upTo: number })).filter(event => event.room === 'claims').length;
+    const most = 20 + Math.ceil((performance.now() - start) / 1000);
+    assert.ok(taken <= most, `${taken} were taken, and ${most} might be written`);
+    assert.ok(taken >= 20, `${taken}: a page that has to ask again is not held up`);
+    await Promise.all(views.map(view => view.close()));
+  });
+
   test('S-26 nothing leaks, whenever a connection breaks off and whatever was said', { timeout: deadline(300_000) }, async context => {
     const page = await Page.open(node.url, '/lobby', { name: 'Kari' });
     const view = await visit(node.url, `/${freshRoom()}`);

@@ -68,13 +68,27 @@ static void on_answer(struct command_request *request, const struct answer *answ
     asked->answer = *answer;
 }
 
-static void ask(struct desk *desk, struct asked *asked, uint8_t id, const char *text, uint64_t now)
+static void make(struct asked *asked, uint8_t id, const char *text)
 {
     *asked = (struct asked){.request = {.on_answer = on_answer}};
     asked->request.command = (struct send_message){
         .room = slice_of("tea"), .sender = slice_of("Ann"), .text = slice_from(text)};
     asked->request.command.id.bytes[0] = id;
     asked->request.command.at_ms = 1;
+}
+
+static void ask(struct desk *desk, struct asked *asked, uint8_t id, const char *text, uint64_t now)
+{
+    make(asked, id, text);
+    forward_add(desk->forward, &asked->request, now);
+}
+
+/* As a page does that has sent it before. */
+static void ask_again(struct desk *desk, struct asked *asked, uint8_t id, const char *text,
+                      uint64_t now)
+{
+    make(asked, id, text);
+    asked->request.command.retried = true;
     forward_add(desk->forward, &asked->request, now);
 }
 
@@ -222,6 +236,29 @@ static void a_leaders_refusal_is_passed_on(void **state)
     forward_refused(desk->forward, &one.request.command.id, CHAT_TOO_FAST, 250, desk->sending);
     assert_refused(&one, CHAT_TOO_FAST);
     assert_int_equal(one.answer.wait_ms, 250);
+}
+
+/* A leader without a token for it, without room, or that leads no more cannot know where its first copy is. */
+static void what_is_retried_is_not_refused_by_who_cannot_take_it_now(void **state)
+{
+    static const enum chat_refusal refusals[] = {CHAT_TOO_FAST, CHAT_BUSY, CHAT_NO_LEADER};
+    struct desk *desk = *state;
+    static struct asked one, two;
+    ask_again(desk, &one, 1, "hello", 0);
+    ask_again(desk, &two, 2, "hello", 0);
+    for (unsigned i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        uint64_t now = i * AGAIN_MS;
+        forward_tick(desk->forward, now);
+        forward_flush(desk->forward, true, now);
+        assert_int_equal(desk->sent_retried, 2 * (i + 1));
+        forward_refused(desk->forward, &one.request.command.id, refusals[i], 250, desk->sending);
+        forward_refused(desk->forward, &two.request.command.id, refusals[i], 250, desk->sending);
+        assert_int_equal(one.answers + two.answers, 0);
+    }
+    apply(desk, &one);
+    assert_answer(&one, ANSWER_ACCEPTED);
+    forward_tick(desk->forward, FORWARD_DEADLINE_MS);
+    assert_answer(&two, ANSWER_UNKNOWN);
 }
 
 static void the_refusal_of_an_earlier_copy_counts_no_more(void **state)
@@ -517,6 +554,8 @@ int main(void)
                      teardown),
         PROMISE_WITH("P6 P10", what_was_sent_is_unknown_when_no_leader_comes, setup, teardown),
         TEST(a_leaders_refusal_is_passed_on),
+        PROMISE_WITH("P6", what_is_retried_is_not_refused_by_who_cannot_take_it_now, setup,
+                     teardown),
         PROMISE_WITH("P6", the_refusal_of_an_earlier_copy_counts_no_more, setup, teardown),
         PROMISE_WITH("P6", the_late_refusal_of_an_earlier_request_counts_for_nothing, setup,
                      teardown),
