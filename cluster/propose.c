@@ -245,11 +245,6 @@ size_t propose_waiting(const struct propose *propose)
     return propose->queued + propose->flying;
 }
 
-bool propose_in_flight(const struct propose *propose)
-{
-    return propose->in_flight != NULL;
-}
-
 uint64_t propose_mark(const struct propose *propose)
 {
     return propose->added;

@@ -68,7 +68,6 @@ void propose_done(struct propose *propose);
 void propose_drop(struct propose *propose);
 
 size_t propose_waiting(const struct propose *propose); /* queued and in flight */
-bool propose_in_flight(const struct propose *propose);
 
 /* For a barrier: a mark behind what is queued now, and whether all before it is in the log. */
 uint64_t propose_mark(const struct propose *propose);

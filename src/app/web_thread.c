@@ -41,7 +41,6 @@ struct web_thread {
     uv_sem_t *drained;
     const struct config *config;
     const struct secret *secret;
-    struct event_store *store;
     struct event_reader *reader;
     struct store_look store_look;
     struct conn_server *server, *admin_server; /* the second NULL unless admin_listen is set */
@@ -228,11 +227,6 @@ struct event_reader *web_thread_reader(struct web_thread *thread)
 int web_thread_stored(struct web_thread *thread, uint64_t *number)
 {
     return store_look(&thread->store_look, uv_now(&thread->loop), number);
-}
-
-struct event_store *web_thread_store(struct web_thread *thread)
-{
-    return thread->store;
 }
 
 struct rooms *web_thread_rooms(struct web_thread *thread)
@@ -541,7 +535,6 @@ int web_thread_start(struct web_thread **out, const struct web_thread_options *o
     struct web_thread *thread = mem_new(sizeof *thread);
     thread->number = options->number;
     thread->config = config;
-    thread->store = options->store;
     thread->secret = options->secret;
     thread->domain = options->domain;
     thread->main = options->main;

@@ -2,9 +2,10 @@
  * of the rooms that they show.
  *
  * It is made of rooms in one floor: web_thread (the loop, mail, sockets), site (pages, forms, the
- * upgrade), api and admin_api (programs), rooms (shown rooms and their topics), commands (to the domain
- * thread and back), viewers (what the engine asks of its thread), older (pages of older messages). None of
- * them knows another thread but by mail.
+ * upgrade), api, messages, admin_api and backup_api (programs), exchange (one request on its way to an
+ * answer), rooms (shown rooms and their topics), commands (to the domain thread and back), viewers (what the
+ * engine asks of its thread), older (pages of older messages), chores (reads on the pool, calls after a
+ * while). None of them knows another thread but by mail.
  */
 #pragma once
 #include <uv.h>
@@ -51,7 +52,6 @@ const struct board *web_thread_board(const struct web_thread *thread);
 struct event_reader *web_thread_reader(struct web_thread *thread);
 /* See store_look.h. */
 int web_thread_stored(struct web_thread *thread, uint64_t *number);
-struct event_store *web_thread_store(struct web_thread *thread);
 struct rooms *web_thread_rooms(struct web_thread *thread);
 struct viewers *web_thread_viewers(struct web_thread *thread);
 struct web_counters *web_thread_counters(struct web_thread *thread);

@@ -416,11 +416,6 @@ bool conn_is_admin(const struct conn *conn)
     return conn->server->admin;
 }
 
-bool conn_is_websocket(const struct conn *conn)
-{
-    return conn->was_websocket;
-}
-
 void conn_joined(struct conn *conn)
 {
     conn->is_joined = true;

@@ -118,7 +118,6 @@ void *conn_user(const struct conn *conn);
  * "2001:db8:0:1::/64" (addresses.h). Borrowed. */
 struct slice conn_address(const struct conn *conn);
 bool conn_is_admin(const struct conn *conn);
-bool conn_is_websocket(const struct conn *conn);
 
 /* Queues a whole frame; takes its own reference. Nothing happens on a connection that is closing;
  * one that cannot keep up is closed from within (on_closed comes in a later turn, never from

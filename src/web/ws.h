@@ -7,7 +7,7 @@
  * and queued by reference on every connection it is for (conn_send). permessage-deflate is not
  * negotiated.
  *
- * Close codes that we send: 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 4000, and back what the
+ * Close codes that we send: 1001, 1002, 1003, 1007, 1008, 1009, 1012, 4000, and back what the
  * other side sent; never 1000, which makes the stock client reload its page: its 1000 (it says so
  * when a heartbeat was not answered) is answered without a code.
  */
@@ -22,7 +22,6 @@ enum {
     WS_INVALID_TEXT = 1007,
     WS_POLICY = 1008,
     WS_TOO_LARGE = 1009,
-    WS_INTERNAL = 1011,
     WS_RESTART = 1012,
     WS_SLOW = 4000
 };

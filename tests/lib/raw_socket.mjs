@@ -130,15 +130,6 @@ export class RawSocket {
     return new Promise(resolve => this.socket.write(bytes, () => setImmediate(resolve)));
   }
 
-  /* Each piece in a packet of its own. False when the other side ended meanwhile. */
-  async writeAll(pieces) {
-    for (const piece of pieces) {
-      if (this.isOver) return false;
-      await this.write(piece);
-    }
-    return !this.isOver;
-  }
-
   /* Waits until `look` is true; throws when the connection ends before. */
   async until(what, look, ms = 10_000) {
     if (look()) return;
