@@ -1,5 +1,5 @@
 /* What a web thread has done for it elsewhere or later: reads of the store on the pool, and calls after a
- * while. In the thread's own loop; the callbacks, too, but for a read's `work`.
+ * while. In the thread's own loop; the callbacks, too, but for a read's `run`.
  */
 #pragma once
 #include <uv.h>
@@ -13,7 +13,7 @@ struct chores *chores_new(uv_loop_t *loop, struct event_store *store);
 void chores_stop(struct chores *chores);
 void chores_free(struct chores *chores);
 
-/* Runs `work` on the pool with a reader of its own (begun; NULL when status is not 0), then `done` in
+/* Calls `run` on the pool with a reader of its own (begun; NULL when status is not 0), then `done` in
  * the loop. Few run at once, for raft's disk has the same pool; the others wait in order. 0, or
  * ERR_BUSY when too many wait: neither is called then. */
 int chores_read(struct chores *chores,

@@ -122,7 +122,8 @@ enum {
     LISTS_EVERY_MS = 1000 /* what changes with every message goes out so often at most */
 };
 
-/* Bytes of address space for the event store, where no setting says; valgrind has less of it. */
+/* Bytes of address space for the event store in commands that open one without a configuration; valgrind has less
+ * of it. */
 #ifndef STORE_MAP_DEFAULT
 #define STORE_MAP_DEFAULT (UINT64_C(256) << 30)
 #endif

@@ -604,6 +604,7 @@ void http_respond(struct conn *conn, const struct http_response *response)
 
 void http_respond_error(struct conn *conn, int status, const char *word, const char *sentence)
 {
+    struct slice headers = slice_from(status == 503 ? "Retry-After: 1\r\n" : "");
     struct buf body;
 
     buf_init(&body, HTTP_HEAD_MAX);
@@ -613,6 +614,7 @@ void http_respond_error(struct conn *conn, int status, const char *word, const c
     buf_add(&body, slice_of("}\n"));
     http_respond(conn, &(struct http_response){.status = status,
                                                .type = slice_of("application/json"),
+                                               .headers = headers,
                                                .body = buf_slice(&body)});
     buf_close(&body);
 }
@@ -634,27 +636,6 @@ static void respond_line(struct conn *conn, int status, struct slice text, struc
 void http_respond_text(struct conn *conn, int status, struct slice text)
 {
     respond_line(conn, status, text, (struct slice){NULL, 0});
-}
-
-void http_respond_redirect(struct conn *conn, int status, struct slice to, struct slice headers)
-{
-    struct buf lines;
-
-    buf_init(&lines, HTTP_HEAD_MAX);
-    /* The path may be made of what a person wrote: no byte of it ends the line. */
-    buf_add(&lines, slice_of("Location: "));
-    for (size_t i = 0; i < to.len; i++) {
-        unsigned char c = (unsigned char)to.at[i];
-        if (c <= ' ' || c >= 0x7f) {
-            buf_printf(&lines, "%%%02X", c);
-        } else {
-            buf_add_char(&lines, to.at[i]);
-        }
-    }
-    buf_add(&lines, slice_of("\r\n"));
-    buf_add(&lines, headers);
-    respond_line(conn, status, slice_from(http_status_words(status)), buf_slice(&lines));
-    buf_close(&lines);
 }
 
 void http_respond_method(struct conn *conn, const char *allow)

@@ -104,12 +104,10 @@ void http_add_head(struct buf *out, const struct http_response *response,
  * every answer carries (conn_server.every). Does nothing if the connection is closing. */
 void http_respond(struct conn *conn, const struct http_response *response);
 
-/* {"error":word,"message":sentence} with the status; for /api. */
+/* {"error":word,"message":sentence} with the status; for /api. With a 503 Retry-After, in a second. */
 void http_respond_error(struct conn *conn, int status, const char *word, const char *sentence);
 /* A line of plain text. */
 void http_respond_text(struct conn *conn, int status, struct slice text);
-/* 303 to a path of our own. `headers` as in http_response. */
-void http_respond_redirect(struct conn *conn, int status, struct slice to, struct slice headers);
 /* 405 with Allow. */
 void http_respond_method(struct conn *conn, const char *allow);
 

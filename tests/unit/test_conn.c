@@ -65,6 +65,10 @@ static void on_request(void *owner, struct conn *conn, const struct http_request
         http_respond(conn, &(struct http_response){.status = 200, .body_shared = body});
     } else if (request->method == HTTP_METHOD_OTHER) {
         http_respond_method(conn, "GET, HEAD, POST");
+    } else if (slice_starts(request->path, slice_of("/error/"))) {
+        uint64_t status = 0;
+        assert_true(slice_to_u64(slice_skip(request->path, 7), &status));
+        http_respond_error(conn, (int)status, "word", "A sentence.");
     } else if (slice_is(request->path, "/hangup")) {
         conn_close(conn, 0, CONN_END_CLIENT);
     } else {
@@ -385,6 +389,26 @@ static void pipelined_requests_are_answered_in_order_one_at_a_time(void **state)
     assert_true(slice_is(buf_slice(&house.heard), "/1|/later|/3|/4|"));
     assert_true(memmem(client.got.at, client.got.len, "now\n", 4) <
                 memmem(client.got.at, client.got.len, "/3\n", 3));
+    client_close(&client);
+    house_close(&house);
+}
+
+static void an_error_says_when_to_come_again_where_that_may_help(void **state)
+{
+    struct house house;
+    struct client client;
+    (void)state;
+    house_open(&house, &no_limits);
+    client_open(&client, &house);
+    client_send(&client, &house, slice_of("GET /error/500 HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, client_read(&client) ||
+                      has(&client.got, "{\"error\":\"word\",\"message\":\"A sentence.\"}\n"));
+    assert_false(has(&client.got, "Retry-After"));
+    buf_reset(&client.got);
+    client_send(&client, &house, slice_of("GET /error/503 HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, client_read(&client) ||
+                      has(&client.got, "{\"error\":\"word\",\"message\":\"A sentence.\"}\n"));
+    assert_true(has(&client.got, "\r\nRetry-After: 1\r\n"));
     client_close(&client);
     house_close(&house);
 }
@@ -1547,6 +1571,7 @@ int main(void)
         cmocka_unit_test(a_request_may_come_byte_by_byte),
         cmocka_unit_test(a_head_has_no_body_and_the_same_length),
         cmocka_unit_test(pipelined_requests_are_answered_in_order_one_at_a_time),
+        cmocka_unit_test(an_error_says_when_to_come_again_where_that_may_help),
         cmocka_unit_test(who_sends_many_requests_does_not_keep_others_waiting),
         cmocka_unit_test(requests_of_any_length_may_wait_for_one_another),
         cmocka_unit_test(who_ends_its_half_still_gets_its_answers),
