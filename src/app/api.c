@@ -603,13 +603,18 @@ static void wait_for_history(void *owner)
 {
     struct history *history = owner;
     struct web_thread *thread = history->exchange->thread;
-    bool is_over = history->exchange->conn == NULL || web_thread_is_draining(thread) ||
-                   clock_ms() >= history->deadline_ms;
+    if (history->exchange->conn == NULL) { /* nobody to read for */
+        finish_history(history);
+        return;
+    }
+    bool is_over = web_thread_is_draining(thread) || clock_ms() >= history->deadline_ms;
     if (!is_over && !is_there(history)) {
         chores_later(web_thread_chores(thread), EVENTS_POLL_MS, wait_for_history, history);
         return;
     }
-    if (chores_read(web_thread_chores(thread), read_history, finish_history, history) == 0) return;
+    if (chores_read(web_thread_chores(thread), exchange_address(history->exchange), read_history,
+                    finish_history, history) == 0)
+        return;
     api_retry_after(history->exchange, 503, "busy",
                     "Too much is being read. Try again in a moment.", 1000);
     buf_close(&history->body);

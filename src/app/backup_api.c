@@ -125,7 +125,9 @@ void backup_api_handle(struct exchange *exchange, const struct http_request *req
     copy->head.at_ms = clock_wall_ms();
     describe(&copy->head, snapshot);
     buf_init(&copy->body, RESPONSE_MAX);
-    if (chores_read(web_thread_chores(exchange->thread), read_copy, finish_copy, copy) == 0) return;
+    if (chores_read(web_thread_chores(exchange->thread), exchange_address(exchange), read_copy,
+                    finish_copy, copy) == 0)
+        return;
     api_retry_after(exchange, 503, "busy", "Too much is being read. Try again in a moment.", 1000);
     buf_close(&copy->body);
     mem_free(copy);

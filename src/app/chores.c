@@ -1,12 +1,14 @@
 #include "app/chores.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <utlist.h>
 
+#include "base/hash_table.h"
 #include "base/mem.h"
-
-enum { READS_MAX = 256, READS_RUNNING_MAX = 2 };
+#include "web/addresses.h"
 
 struct later {
     uv_timer_t timer;
@@ -16,12 +18,20 @@ struct later {
     struct later *next, *prev;
 };
 
+struct asker { /* an address that has reads under way; it goes with the last of them */
+    UT_hash_handle hh;
+    unsigned reads;
+    unsigned len;
+    char address[ADDRESS_TEXT_MAX];
+};
+
 struct read {
     uv_work_t work;
     struct chores *chores;
     void (*run)(void *owner, struct event_reader *reader, int status);
     void (*done)(void *owner);
     void *owner;
+    struct asker *asker;
     struct read *next, *prev; /* while it waits */
 };
 
@@ -29,6 +39,7 @@ struct chores {
     uv_loop_t *loop;
     struct event_store *store;
     struct later *laters;
+    struct asker *askers;
     struct read *waiting; /* reads whose turn has not come */
     unsigned reads;       /* running and waiting */
     unsigned running;
@@ -92,6 +103,37 @@ void chores_cancel(struct later *later)
     uv_close((uv_handle_t *)&later->timer, on_later_closed);
 }
 
+void chores_size_pool(uint32_t web_threads)
+{
+    char size[16];
+    snprintf(size, sizeof size, "%u", (unsigned)(POOL_OTHERS + READS_RUNNING_MAX * web_threads));
+    setenv("UV_THREADPOOL_SIZE", size, 0);
+}
+
+/* NULL if it has as many reads under way as it may. */
+static struct asker *asker_enter(struct chores *chores, struct slice address)
+{
+    struct asker *asker;
+    struct slice text = slice_first(address, ADDRESS_TEXT_MAX);
+    HASH_FIND(hh, chores->askers, text.at, text.len, asker);
+    if (asker == NULL) {
+        asker = mem_new(sizeof *asker);
+        asker->len = (unsigned)text.len;
+        memcpy(asker->address, text.at, text.len);
+        HASH_ADD_KEYPTR(hh, chores->askers, asker->address, asker->len, asker);
+    }
+    if (asker->reads == READS_PER_ADDRESS_MAX) return NULL;
+    asker->reads++;
+    return asker;
+}
+
+static void asker_leave(struct chores *chores, struct asker *asker)
+{
+    if (--asker->reads > 0) return;
+    HASH_DEL(chores->askers, asker);
+    mem_free(asker);
+}
+
 static void on_pool(uv_work_t *work)
 {
     struct read *read = work->data;
@@ -126,6 +168,7 @@ static void on_read(uv_work_t *work, int status)
     (void)status;
     chores->reads--;
     chores->running--;
+    asker_leave(chores, read->asker);
     mem_free(read);
     if (chores->waiting != NULL) {
         struct read *next = chores->waiting;
@@ -135,13 +178,16 @@ static void on_read(uv_work_t *work, int status)
     done(owner);
 }
 
-int chores_read(struct chores *chores,
+int chores_read(struct chores *chores, struct slice address,
                 void (*run)(void *owner, struct event_reader *reader, int status),
                 void (*done)(void *owner), void *owner)
 {
-    if (chores->reads >= READS_MAX) return ERR_BUSY;
+    if (chores->reads == READS_MAX) return ERR_BUSY;
+    struct asker *asker = asker_enter(chores, address);
+    if (asker == NULL) return ERR_BUSY;
     struct read *read = mem_new(sizeof *read);
-    *read = (struct read){.chores = chores, .run = run, .done = done, .owner = owner};
+    *read =
+        (struct read){.chores = chores, .asker = asker, .run = run, .done = done, .owner = owner};
     read->work.data = read;
     chores->reads++;
     if (chores->running < READS_RUNNING_MAX)

@@ -13,10 +13,14 @@ struct chores *chores_new(uv_loop_t *loop, struct event_store *store);
 void chores_stop(struct chores *chores);
 void chores_free(struct chores *chores);
 
-/* Calls `run` on the pool with a reader of its own (begun; NULL when status is not 0), then `done` in
- * the loop. Few run at once, for raft's disk has the same pool; the others wait in order. 0, or
- * ERR_BUSY when too many wait: neither is called then. */
-int chores_read(struct chores *chores,
+/* Before libuv's first use of its pool: makes it large enough for all reads of so many web threads, with
+ * POOL_OTHERS beside them, for raft's disk has the same pool. What UV_THREADPOOL_SIZE says already stays. */
+void chores_size_pool(uint32_t web_threads);
+
+/* Calls `run` on the pool with a reader of its own (begun; NULL when status is not 0), then `done` in the
+ * loop. READS_RUNNING_MAX run at once, the others wait in order. 0, or ERR_BUSY when READS_MAX are under way,
+ * or READS_PER_ADDRESS_MAX for this address (conn_address; nobody's is one, too): neither is called then. */
+int chores_read(struct chores *chores, struct slice address,
                 void (*run)(void *owner, struct event_reader *reader, int status),
                 void (*done)(void *owner), void *owner);
 

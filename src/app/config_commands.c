@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "app/admin.h"
+#include "app/chores.h"
 #include "app/serve.h"
 #include "app/version.h"
 #include "base/mem.h"
@@ -67,7 +68,6 @@ static void harden(void)
 {
     umask(0077);
     signal(SIGPIPE, SIG_IGN);
-    setenv("UV_THREADPOOL_SIZE", "8", 0); /* before libuv's first use of its pool */
     if (IS_SANITIZED) return;
     struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
     setrlimit(RLIMIT_CORE, &none);
@@ -113,6 +113,7 @@ static int start(const struct cli *cli, struct config *config, struct buf *warni
     }
     log_warnings(warnings);
     fit_connections(config);
+    chores_size_pool(config->http.threads);
     return serve(config);
 }
 

@@ -47,6 +47,11 @@ struct conn *exchange_over(struct exchange *exchange, int status)
     return conn;
 }
 
+struct slice exchange_address(const struct exchange *exchange)
+{
+    return exchange->conn == NULL ? slice_of("") : conn_address(exchange->conn);
+}
+
 void exchange_respond(struct exchange *exchange, const struct http_response *response)
 {
     struct conn *conn = exchange_over(exchange, response->status);

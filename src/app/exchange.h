@@ -25,6 +25,8 @@ struct exchange {
 struct exchange *exchange_new(struct web_thread *thread, struct conn *conn,
                               const struct http_request *request);
 
+/* Of the browser (conn_address), empty when it has gone. */
+struct slice exchange_address(const struct exchange *exchange);
 /* Answers, counts, and frees the exchange. */
 void exchange_respond(struct exchange *exchange, const struct http_response *response);
 void exchange_error(struct exchange *exchange, int status, const char *word, const char *sentence);

@@ -285,8 +285,8 @@ static void look(struct reading *reading)
         return;
     }
     reading->state = READING_STORE;
-    if (chores_read(web_thread_chores(reading->exchange->thread), read_store, on_store_read,
-                    reading) != 0)
+    if (chores_read(web_thread_chores(reading->exchange->thread),
+                    exchange_address(reading->exchange), read_store, on_store_read, reading) != 0)
         fail(reading, 503, "busy", "Too much is being read. Try again in a moment.");
 }
 

@@ -66,7 +66,7 @@ void older_read(struct older *older, const struct room_tail *tail)
         chores_later(chores, 0, finish, older);
         return;
     }
-    if (chores_read(chores, read_store, finish, older) == 0) return;
+    if (chores_read(chores, older->address, read_store, finish, older) == 0) return;
     chores_later(chores, 0, finish, older); /* busy: nothing older now, and the page asks again */
 }
 

@@ -13,6 +13,7 @@ struct older { /* embedded by whoever asks, filled up to `on_read`; stays until 
     char room[ROOM_MAX];
     uint8_t room_len;
     uint64_t before_number;
+    struct slice address; /* whose: see chores_read; not looked at behind older_read */
     /* Once, in a later turn of the loop. The messages are this struct's until it returns. */
     void (*on_read)(struct older *older);
     /* what came of it */

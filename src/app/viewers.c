@@ -425,6 +425,7 @@ static void host_history(void *owner, struct live *live, const struct live_ref *
     *history = (struct history){.older = {.thread = viewers->thread,
                                           .room_len = live->address.room_len,
                                           .before_number = before_number,
+                                          .address = conn_address(live->channel->connection),
                                           .on_read = on_older},
                                 .viewers = viewers,
                                 .viewer = viewer->id,

@@ -27,6 +27,10 @@ enum {
     TAIL_MAX = 200,                /* messages of a shown room kept in RAM */
     TAIL_LOADS_RUNNING_MAX = 2,    /* rooms whose newest messages are being read from the store, */
     TAIL_LOADS_WAITING_MAX = 4096, /* and that wait for it; then pages of other rooms are refused */
+    READS_MAX = 256,               /* other reads that a web thread has under way, */
+    READS_RUNNING_MAX = 2,         /* of which so many run, */
+    READS_PER_ADDRESS_MAX = 32,    /* and that are of one address; beyond that it is told busy */
+    POOL_OTHERS = 8,               /* threads of libuv's pool that those never take */
     ROOMS_IDLE_MAX = 256,          /* rooms that a web thread keeps though nobody is in them */
     PAGE_MESSAGES = 50,            /* messages of one page of history */
     LIST_ROOMS_MAX = 200,          /* rooms in the list on the home page */
