@@ -110,7 +110,7 @@ static void settle_reach(struct domain_thread *domain)
     uint64_t now_ms = domain->is_quiet ? UINT64_MAX : uv_now(&domain->loop);
     struct reach_mail *mail;
     while ((mail = reach_next(&domain->reach, domain->chat.number, now_ms)) != NULL)
-        mailbox_send(web_thread_mailbox(mail->thread), &mail->mail);
+        mailbox_send(web_thread_mailbox(mail->who.thread), &mail->mail);
 }
 
 static void on_entry(void *owner, uint64_t index)
@@ -503,6 +503,7 @@ static void on_mail(void *owner, struct mail *mail)
     case MAIL_ROOM_OPEN:
     case MAIL_ROOM_CLOSE: take_room(domain, (struct room_mail *)mail); return;
     case MAIL_REACH: take_reach(domain, (struct reach_mail *)mail); return;
+    case MAIL_REACH_END: reach_drop(&domain->reach, &((const struct reach_mail *)mail)->who); break;
     case MAIL_PRESENCE: take_presence(domain, (struct presence_mail *)mail); return;
     case MAIL_DURABLE: take_durable(domain, (struct durable_mail *)mail); return;
     case MAIL_COUNTERS: {

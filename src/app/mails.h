@@ -3,6 +3,7 @@
  */
 #pragma once
 #include "app/snapshot.h"
+#include "base/hash_table.h"
 #include "base/mailbox.h"
 #include "live/live.h"
 
@@ -16,6 +17,7 @@ enum mail_kind {
     MAIL_ROOM_TAIL,   /* domain -> web: its last messages; from now on its events come */
     MAIL_ROOM_CLOSE,  /* web -> domain: nobody here shows it any more */
     MAIL_REACH,       /* web -> domain: tell me when event `number` is applied; comes back */
+    MAIL_REACH_END,   /* web -> domain: that viewer has gone: tell it nothing */
     MAIL_CHANGE,      /* web -> domain: change the members, or the leader; comes back */
     MAIL_EVENTS,      /* domain -> web: committed events of rooms that the thread shows, in order */
     MAIL_SNAPSHOT,    /* domain -> web: how things stand (with the board) */
@@ -63,15 +65,21 @@ struct room_mail { /* MAIL_ROOM_OPEN, MAIL_ROOM_TAIL, MAIL_ROOM_CLOSE */
     struct shared *messages[TAIL_MAX]; /* TAIL: oldest first, one reference each */
 };
 
-struct reach_mail { /* MAIL_REACH */
-    struct mail mail;
+struct reach_who { /* on which thread, and its id there */
     struct web_thread *thread;
-    uint64_t viewer, number;
+    uint64_t viewer;
+};
+
+struct reach_mail { /* MAIL_REACH, MAIL_REACH_END */
+    struct mail mail;
+    struct reach_who who;
+    uint64_t number; /* of MAIL_REACH */
     bool reached;
     /* the domain thread's, while it has the mail: see reach.h */
     uint64_t deadline_ms;
     size_t place;
     struct reach_mail *next_waiting, *prev_waiting;
+    UT_hash_handle hh; /* by `who` */
 };
 
 struct change_mail { /* MAIL_CHANGE */

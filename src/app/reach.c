@@ -6,6 +6,9 @@
 
 enum { SIZE_FIRST = 64 };
 
+static_assert(sizeof(struct reach_who) == sizeof(void *) + sizeof(uint64_t),
+              "a key of a table has no holes");
+
 static void put(struct reach *reach, size_t place, struct reach_mail *mail)
 {
     reach->by_number[place] = mail;
@@ -45,6 +48,7 @@ static struct reach_mail *take_out(struct reach *reach, struct reach_mail *mail,
     size_t place = mail->place;
     struct reach_mail *last = reach->by_number[--reach->count];
     DL_DELETE2(reach->waiting, mail, prev_waiting, next_waiting);
+    HASH_DEL(reach->by_who, mail);
     if (last != mail) {
         sink(reach, place, last);
         rise(reach, last->place, last);
@@ -66,7 +70,15 @@ void reach_add(struct reach *reach, struct reach_mail *mail, uint64_t now_ms)
         DL_PREPEND2(reach->waiting, mail, prev_waiting, next_waiting);
     else
         DL_APPEND2(reach->waiting, mail, prev_waiting, next_waiting);
+    HASH_ADD(hh, reach->by_who, who, sizeof mail->who, mail);
     rise(reach, reach->count++, mail);
+}
+
+void reach_drop(struct reach *reach, const struct reach_who *who)
+{
+    struct reach_mail *mail;
+    HASH_FIND(hh, reach->by_who, who, sizeof *who, mail);
+    if (mail != NULL) mem_free(take_out(reach, mail, false));
 }
 
 struct reach_mail *reach_next(struct reach *reach, uint64_t number, uint64_t now_ms)
@@ -81,6 +93,7 @@ struct reach_mail *reach_next(struct reach *reach, uint64_t number, uint64_t now
 void reach_close(struct reach *reach)
 {
     struct reach_mail *mail, *next;
+    HASH_CLEAR(hh, reach->by_who);
     DL_FOREACH_SAFE2(reach->waiting, mail, next, next_waiting)
     mem_free(mail);
     mem_free(reach->by_number);

@@ -28,7 +28,7 @@ struct viewer {
     struct viewers *viewers;
     struct room_waiter waiter; /* in its room */
     uint64_t seen;             /* hold the join until this is applied; 0 = no more */
-    bool is_queued, is_present, is_watching, behind;
+    bool is_queued, is_held, is_present, is_watching, behind;
     struct command_id watched;
     struct later *wake;            /* the page is to be woken; NULL: not */
     uint64_t typed_ms, checked_ms; /* when that was told last; 0 = never */
@@ -130,6 +130,15 @@ static void open_room(struct viewer *viewer)
                slice_make(address->room, address->room_len));
 }
 
+static void mail_reach(const struct viewer *viewer, int kind)
+{
+    struct web_thread *thread = viewer->viewers->thread;
+    struct reach_mail *mail = mem_new(sizeof *mail);
+    *mail = (struct reach_mail){
+        .mail.kind = kind, .who = {.thread = thread, .viewer = viewer->id}, .number = viewer->seen};
+    web_thread_mail_domain(thread, &mail->mail);
+}
+
 /* A page that came from another node must not go back: wait for what it has seen. */
 static void go(struct viewer *viewer)
 {
@@ -138,18 +147,15 @@ static void go(struct viewer *viewer)
         open_room(viewer);
         return;
     }
-    struct reach_mail *mail = mem_new(sizeof *mail);
-    *mail = (struct reach_mail){.mail.kind = MAIL_REACH,
-                                .thread = viewers->thread,
-                                .viewer = viewer->id,
-                                .number = viewer->seen};
-    web_thread_mail_domain(viewers->thread, &mail->mail);
+    viewer->is_held = true;
+    mail_reach(viewer, MAIL_REACH);
 }
 
 void viewers_reached(struct viewers *viewers, struct reach_mail *mail)
 {
-    struct viewer *viewer = find_viewer(viewers, mail->viewer);
+    struct viewer *viewer = find_viewer(viewers, mail->who.viewer);
     if (viewer == NULL) return;
+    viewer->is_held = false;
     viewer->behind = !mail->reached;
     open_room(viewer);
 }
@@ -241,6 +247,7 @@ static void host_close(void *owner, struct live *live)
     if (viewer == NULL) return;
     live->host_data = NULL;
     if (viewer->is_present) tell_presence(viewer, PRESENCE_LEAVE);
+    if (viewer->is_held) mail_reach(viewer, MAIL_REACH_END);
     if (viewer->is_queued) {
         DL_DELETE2(viewers->queued, viewer, prev_queued, next_queued);
         viewers->queued_count--;

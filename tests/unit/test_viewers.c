@@ -33,6 +33,7 @@ static struct {
     const struct live_host *host;
     struct live live;
     struct later *laters;         /* newest first */
+    int held;                     /* views that wait for an event, as the domain thread is told */
     unsigned woken, wakes_within; /* wishes from within the call */
 } world;
 
@@ -76,7 +77,9 @@ uint32_t web_thread_rate_address(struct web_thread *thread, struct slice address
 void web_thread_mail_domain(struct web_thread *thread, struct mail *mail)
 {
     (void)thread;
-    mem_free(mail); /* that the view is opened when something is applied: never */
+    if (mail->kind == MAIL_REACH) world.held++;
+    if (mail->kind == MAIL_REACH_END) world.held--;
+    mem_free(mail); /* that the view is opened when something is applied: never, but by a test */
 }
 
 struct later *chores_later(struct chores *chores, uint32_t ms, void (*run)(void *owner),
@@ -296,6 +299,19 @@ static void a_page_is_woken_once_and_may_ask_again(void **state)
     assert_int_equal(laters_count(), 0);
 }
 
+/* A page that joins again and again has one place at most among those that wait in the domain thread. */
+static void who_goes_while_it_waits_leaves_no_place_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(world.held, 1);
+    for (int i = 1; i < JOINS_PER_TURN_MAX; i++) {
+        world.host->close(world.host->owner, &world.live);
+        assert_int_equal(world.held, 0);
+        world.host->open(world.host->owner, &world.live, 1);
+        assert_int_equal(world.held, 1);
+    }
+}
+
 /* That nothing is left is looked at in the end. */
 static void who_has_gone_is_woken_no_more(void **state)
 {
@@ -310,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(however_often_a_page_asks_it_has_one_timer),
         TEST(a_page_is_woken_once_and_may_ask_again),
+        TEST(who_goes_while_it_waits_leaves_no_place_taken),
         TEST(who_has_gone_is_woken_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
