@@ -66,10 +66,13 @@ enum {
     WS_SILENCE_MAX_MS = 90 * 1000,
     WS_MESSAGE_MAX = 64 * 1024, /* bytes in one message from a browser */
     WS_CONTROL_PER_SECOND_MAX = 50,
-    WS_CLOSE_MS = 1000,          /* for the other side to answer our close */
-    CONN_OUT_MAX = 1024 * 1024,  /* bytes held for a slow browser before it is closed */
-    CONN_OUT_FRAMES_MAX = 256,   /* and frames */
-    CONN_STALLED_MS = 30 * 1000, /* without progress */
+    WS_CLOSE_MS = 1000,                 /* for the other side to answer our close */
+    CONN_OUT_MAX = 1024 * 1024,         /* bytes held for a slow browser before it is closed */
+    CONN_OUT_FRAMES_MAX = 256,          /* and frames */
+    CONN_STALLED_MS = 30 * 1000,        /* without progress */
+    ANSWER_BYTES_PER_S_MIN = 16 * 1024, /* of an HTTP answer, once CONN_STALLED_MS are over */
+    ANSWERS_HELD_MAX =
+        64 * 1024 * 1024, /* bytes of them that a web thread holds for slow readers */
     RESPONSE_MAX = 4 * 1024 * 1024,
     JOINS_PER_TURN_MAX = 64,
     REF_MAX = 32, /* bytes of a ref or join_ref */
@@ -137,6 +140,7 @@ static_assert(CONN_OUT_MAX >= 8 * WS_MESSAGE_MAX, "a whole page must fit");
 static_assert(BATCH_BYTES_MAX > CHAT_TEXT_MAX + 4096, "one message always fits an entry");
 static_assert(CHANGE_DEADLINE_MS + 5000 <= HTTP_ANSWER_MAX_MS, "a change is told how it ended");
 static_assert(BACKUP_ANSWER_BYTES + CHAT_TEXT_MAX + 4096 < RESPONSE_MAX, "a portion is an answer");
+static_assert(ANSWERS_HELD_MAX >= 4 * RESPONSE_MAX, "who reads fast is not ended for the slow");
 static_assert(RPC_OUT_MAX >= 2 * RPC_FRAME_MAX, "a link holds at least one whole frame");
 static_assert(BACKFILL_CHUNK_BYTES + CHAT_TEXT_MAX + 4096 < RPC_FRAME_MAX, "a chunk fits a frame");
 static_assert(BACKFILL_LAG_MAX < STORE_LAG_BYTES_MAX, "backfill alone never stops the log");

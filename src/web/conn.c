@@ -56,6 +56,7 @@ static const unsigned conn_next[] = {
 void conn_move(struct conn *conn, enum conn_state state)
 {
     assert((conn_next[conn->state] & TO(state)) != 0);
+    conn_leave_line(conn);
     conn->state = (uint8_t)state;
     conn->since_ms = conn_now(conn->server);
 }
@@ -148,6 +149,7 @@ static void conn_wait_writable(struct conn *conn)
         return;
     }
     conn->write = write;
+    conn_is_slow(conn);
     conn->moved_ms = conn_now(conn->server);
     conn->write_left = (uint32_t)uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
     conn_look_in(conn, CONN_STALLED_MS / CONN_STALL_LOOKS);
@@ -165,6 +167,7 @@ static void conn_shut(struct conn *conn)
 /* Everything queued is with the kernel. */
 static void conn_all_sent(struct conn *conn)
 {
+    if (conn->line == &conn->server->slow) conn_leave_line(conn);
     if (conn->state == CONN_HTTP && conn->phase != PHASE_ANSWER && conn->pending != NULL) {
         conn_resume(conn); /* one request; its answer is flushed the next time */
         return;

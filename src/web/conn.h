@@ -14,6 +14,11 @@
  * CONN_OUT_MAX bytes or CONN_OUT_FRAMES_MAX frames wait for it (only what was begun is still sent),
  * or after CONN_STALLED_MS without progress.
  *
+ * An HTTP answer may be on its way for CONN_STALLED_MS and then as long as it needs at
+ * ANSWER_BYTES_PER_S_MIN, and no longer, also while it gets on. When a server holds more than
+ * ANSWERS_HELD_MAX bytes of answers that the kernel did not take at once, the connection ends whose answer
+ * has waited for longest. What is sent by reference to bytes of the server's (assets) holds nothing.
+ *
  * One connection does not keep the others of its thread waiting: in a turn it is read from once, at most
  * CONN_READ_SIZE bytes, and of requests that came one behind the other it gets one answered in each flush.
  *
@@ -74,9 +79,10 @@ struct conn_handler { /* all are called in the loop of the thread, as its caller
 struct conn_limits {
     uint64_t connections_max; /* of this thread; 0 = off */
     uint32_t
-        per_address_max; /* WebSockets of one address (addresses.h), of this thread; twice as many
-                                   * connections; 0 = off */
+        per_address_max; /* WebSockets of one address (addresses.h) of this thread, and half of its
+                               * connections; 0 = off */
     size_t out_max;      /* bytes; CONN_OUT_MAX unless set */
+    size_t answers_max;  /* bytes; ANSWERS_HELD_MAX unless set */
     size_t message_max;  /* bytes in one message; WS_MESSAGE_MAX unless set */
     bool behind_proxy;   /* believe the last element of X-Forwarded-For */
 };

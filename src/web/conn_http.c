@@ -46,6 +46,9 @@ void conn_answer_end(struct conn *conn, struct shared *head, struct shared *body
     conn->is_owed = false;
     conn->phase = PHASE_NEXT;
     conn->since_ms = conn_now(conn->server);
+    conn_leave_line(conn);
+    conn->answer_held = (uint32_t)head->len;
+    conn->answer_len = (uint32_t)(head->len + (body == NULL ? 0 : body->len));
     conn_queue(conn, head, body == NULL);
     if (body != NULL) conn_queue(conn, body, true);
     if (keep) {

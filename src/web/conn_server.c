@@ -2,8 +2,11 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include <utlist.h>
+
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "web/conn_state.h"
 
@@ -67,7 +70,45 @@ void conn_server_remove(struct conn_server *server, struct conn *conn)
     server->counters.connections--;
 }
 
+void conn_line_up(struct conn *conn, struct conn **line)
+{
+    conn_leave_line(conn);
+    DL_APPEND2(*line, conn, line_prev, line_next);
+    conn->line = line;
+    if (line == &conn->server->slow) conn->server->answers_held += conn->answer_held;
+}
+
+void conn_leave_line(struct conn *conn)
+{
+    if (conn->line == NULL) return;
+    if (conn->line == &conn->server->slow) conn->server->answers_held -= conn->answer_held;
+    DL_DELETE2(*conn->line, conn, line_prev, line_next);
+    conn->line = NULL;
+}
+
+/* Who reads fast is never long in this line. To refuse the next answer instead would let those who hardly
+ * read keep everybody from large ones; and what was asked for may be done by now, so a 503 would be wrong. */
+void conn_is_slow(struct conn *conn)
+{
+    struct conn_server *server = conn->server;
+
+    if (conn->was_websocket || conn->line == &server->slow) return;
+    if (conn->answer_held <= HTTP_HEAD_MAX) return; /* little would be won by its end */
+    conn_line_up(conn, &server->slow);
+    while (server->answers_held > server->limits.answers_max && server->slow != conn) {
+        log_warn("an answer is not sent to its end: too many are read too slowly",
+                 "held_bytes=%zu bytes=%u", server->answers_held, server->slow->answer_len);
+        conn_end(server->slow, CONN_END_SLOW);
+    }
+}
+
 /* ---- deadlines ---- */
+
+/* How long an answer may be on its way, however slowly it gets on. */
+static uint32_t answer_ms(const struct conn *conn)
+{
+    return CONN_STALLED_MS + (uint32_t)((uint64_t)conn->answer_len * 1000 / ANSWER_BYTES_PER_S_MIN);
+}
 
 /* A write waits. True when it has waited for too long. */
 static bool conn_is_stalled(struct conn *conn)
@@ -78,7 +119,10 @@ static bool conn_is_stalled(struct conn *conn)
         conn->write_left = left;
         conn->moved_ms = conn_now(conn->server);
     }
-    return conn_ms_since(conn, conn->moved_ms) + WHEEL_TICK_MS >= CONN_STALLED_MS;
+    if (conn_ms_since(conn, conn->moved_ms) + WHEEL_TICK_MS >= CONN_STALLED_MS) return true;
+    bool is_answer =
+        !conn->was_websocket && (conn->state == CONN_DRAINING || conn->phase == PHASE_NEXT);
+    return is_answer && conn_ms_since(conn, conn->since_ms) > answer_ms(conn);
 }
 
 /* `limit` after `since_ms`: true when that is over, else the connection is looked at again then. */
@@ -310,6 +354,7 @@ struct conn_server *conn_server_new(const struct conn_server_options *options)
     server->limits = options->limits;
     if (server->limits.connections_max == 0) server->limits.connections_max = UINT32_MAX;
     if (server->limits.out_max == 0) server->limits.out_max = CONN_OUT_MAX;
+    if (server->limits.answers_max == 0) server->limits.answers_max = ANSWERS_HELD_MAX;
     server->admin = options->admin;
     buf_init(&server->every, HTTP_HEAD_MAX);
     buf_add(&server->every, options->every);

@@ -42,6 +42,8 @@ struct conn {
     struct address *address;
     struct conn *prev, *next;             /* server->conns */
     struct conn *dirty_prev, *dirty_next; /* server->dirty, or server->flushing */
+    struct conn *line_prev, *line_next;   /* *line */
+    struct conn **line;                   /* one of its server's lines, or NULL */
     struct wheel_node deadline;
     struct out out;
     uint32_t since_ms;  /* begin of the state or phase */
@@ -49,6 +51,8 @@ struct conn {
     uint32_t pinged_ms; /* last ping from here */
     uint32_t moved_ms;  /* last time that the kernel took something while a write waited */
     uint32_t write_left;
+    uint32_t answer_len;   /* bytes of the last answer */
+    uint32_t answer_held;  /* and of it those that are there for this connection alone */
     uint32_t pending_read; /* bytes of `pending` */
     uint32_t read_turn;    /* of server->turns: the last one in which it was read from */
     uint8_t state, phase, end;
@@ -87,8 +91,10 @@ struct conn_server {
     struct conn *conns, *conns_last;
     struct conn *dirty; /* have something to send, or to go on with */
     struct conn
-        *flushing;  /* had it when the flush began: what comes meanwhile waits for the next */
-    uint32_t turns; /* of the loop, from 1; it wraps */
+        *flushing;       /* had it when the flush began: what comes meanwhile waits for the next */
+    uint32_t turns;      /* of the loop, from 1; it wraps */
+    struct conn *slow;   /* a line: who has begun to wait for its answer to go out, longest first */
+    size_t answers_held; /* bytes of answers, of those in it */
     struct addresses addresses;
     struct wheel wheel;
     struct ws_pool *ws_pool;
@@ -151,6 +157,12 @@ struct slice conn_server_date(struct conn_server *server);
 void conn_server_remove(struct conn_server *server, struct conn *conn);
 /* If this was the last thing that a stopping server waited for, it is gone afterwards. */
 void conn_server_finish(struct conn_server *server);
+/* At the end of this line of its server, and in no other. */
+void conn_line_up(struct conn *conn, struct conn **line);
+void conn_leave_line(struct conn *conn);
+/* The kernel takes no more of an answer for now. If that holds much, it may be that another connection
+ * ends for it. */
+void conn_is_slow(struct conn *conn);
 /* The connection is looked at after `ms`, or earlier. */
 void conn_look_in(struct conn *conn, uint32_t ms);
 

@@ -31,7 +31,10 @@
 enum {
     CLIENTS_MAX = 64,
     PATIENCE_MS = 60000,
-    CONN_READ_SIZE = 64 * 1024 /* of a turn, as in conn_state.h */
+    SLOW_SIZE = 16 * 1024,      /* of a send buffer */
+    LARGE = 3 * 1024 * 1024,    /* bytes of some answers */
+    CONN_READ_SIZE = 64 * 1024, /* of a turn, and */
+    CONN_LOOKS = 3              /* while a write waits, as in conn_state.h */
 };
 
 /* ---- the fixture ---- */
@@ -60,9 +63,18 @@ static void on_request(void *owner, struct conn *conn, const struct http_request
     if (slice_is(request->path, "/later")) {
         house->waiting = conn;
     } else if (slice_is(request->path, "/large")) {
-        struct shared *body = shared_new(3 * 1024 * 1024);
-        memset(body->bytes, 'x', body->len);
-        http_respond(conn, &(struct http_response){.status = 200, .body_shared = body});
+        static char body[LARGE];
+        memset(body, 'x', sizeof body);
+        http_respond(conn,
+                     &(struct http_response){.status = 200, .body = slice_make(body, sizeof body)});
+    } else if (slice_is(request->path, "/asset")) {
+        struct shared **asset = conn_kept(conn, 0, 1);
+        if (*asset == NULL) {
+            *asset = shared_new(LARGE);
+            memset((*asset)->bytes, 'x', LARGE);
+        }
+        http_respond(conn,
+                     &(struct http_response){.status = 200, .body_shared = shared_ref(*asset)});
     } else if (request->method == HTTP_METHOD_OTHER) {
         http_respond_method(conn, "GET, HEAD, POST");
     } else if (slice_starts(request->path, slice_of("/error/"))) {
@@ -249,6 +261,30 @@ static void client_send(struct client *client, struct house *house, struct slice
         if (count > 0) bytes = slice_skip(bytes, (size_t)count);
         turn(house);
     }
+}
+
+/* Whatever descriptor of this process has this client at its other end; -1: none. */
+static int other_end(const struct client *client)
+{
+    struct sockaddr_in mine, name;
+    socklen_t len = sizeof mine;
+    assert_int_equal(getsockname(client->fd, (struct sockaddr *)&mine, &len), 0);
+    for (int fd = 0; fd < 1024; fd++) {
+        len = sizeof name;
+        if (getpeername(fd, (struct sockaddr *)&name, &len) == 0 && name.sin_family == AF_INET &&
+            name.sin_port == mine.sin_port)
+            return fd;
+    }
+    return -1;
+}
+
+/* The kernel holds little for it, in both directions. */
+static void client_open_slow(struct client *client, struct house *house)
+{
+    const int size = SLOW_SIZE;
+
+    client_open_small(client, house, 4096);
+    assert_int_equal(setsockopt(other_end(client), SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
 }
 
 static bool has(const struct buf *buf, const char *words)
@@ -659,6 +695,84 @@ static void who_does_not_read_its_answer_is_let_go(void **state)
     assert_int_equal(counters(&house)->connections, 0);
     assert_int_equal(counters(&house)->queued_bytes, 0);
     client_close(&client);
+    house_close(&house);
+}
+
+/* Some bytes each ten seconds: it gets on, and would for hours. */
+static void who_reads_its_answer_too_slowly_is_let_go(void **state)
+{
+    static const struct slice requests[] = {
+        SLICE("GET /large HTTP/1.1\r\n" HOST "\r\n"),
+        SLICE("GET /large HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n")};
+    const unsigned looks =
+        (CONN_STALLED_MS + LARGE / ANSWER_BYTES_PER_S_MIN * 1000) / (CONN_STALLED_MS / CONN_LOOKS);
+    struct house house;
+
+    (void)state;
+    house_open(&house, &no_limits);
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        struct client client;
+        uint64_t begun_ns = uv_hrtime();
+        unsigned look = 0;
+        client_open_slow(&client, &house);
+        client_send(&client, &house, requests[i]);
+        UNTIL(&house, counters(&house)->queued_bytes > 0);
+        for (; look < looks + 3 && counters(&house)->connections > 0; look++) {
+            size_t before = client.got.len;
+            UNTIL(&house, client_read(&client) || client.got.len >= before + 3 * SLOW_SIZE);
+            conn_server_skip(house.server, CONN_STALLED_MS / CONN_LOOKS);
+            turn(&house);
+        }
+        assert_int_equal(counters(&house)->connections, 0);
+        assert_true(client.got.len < LARGE);
+        if (was_quick(begun_ns, CONN_STALLED_MS / CONN_LOOKS)) assert_true(look >= looks - 1);
+        client_close(&client);
+    }
+    house_close(&house);
+}
+
+/* Three large answers fit, with their heads; more are one too many. */
+static void for_one_slow_reader_too_many_the_longest_goes(void **state)
+{
+    struct house house;
+    struct client clients[5];
+    struct client assets[5];
+    struct client quick;
+
+    (void)state;
+    house_open(&house, &(struct conn_limits){.answers_max = 4 * LARGE});
+    for (size_t i = 0; i < 5; i++) {
+        /* These are read from one place, and hold nothing. */
+        client_open_slow(&assets[i], &house);
+        client_send(&assets[i], &house, slice_of("GET /asset HTTP/1.1\r\n" HOST "\r\n"));
+        UNTIL(&house, counters(&house)->http_requests == i + 1);
+    }
+    for (size_t i = 0; i < 5; i++) {
+        client_open_slow(&clients[i], &house);
+        client_send(&clients[i], &house, slice_of("GET /large HTTP/1.1\r\n" HOST "\r\n"));
+        UNTIL(&house, counters(&house)->http_requests == 5 + i + 1);
+        turn(&house);
+        turn(&house);
+    }
+    client_open(&quick, &house);
+    client_send(&quick, &house, slice_of("GET /large HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, client_read(&quick) || quick.got.len > LARGE);
+    assert_false(quick.is_over);
+
+    /* Of those that came first nothing more comes, and the others get all; the third is between them, as the
+     * quick one may have waited for a moment. */
+    for (size_t i = 0; i < 5; i++) {
+        UNTIL(&house, client_read(&clients[i]) || clients[i].got.len > LARGE);
+        if (i < 2) assert_true(clients[i].is_over && clients[i].got.len < LARGE);
+        if (i > 2) assert_false(clients[i].is_over);
+    }
+    for (size_t i = 0; i < 5; i++) {
+        UNTIL(&house, client_read(&assets[i]) || assets[i].got.len > LARGE);
+        assert_false(assets[i].is_over);
+        client_close(&assets[i]);
+        client_close(&clients[i]);
+    }
+    client_close(&quick);
     house_close(&house);
 }
 
@@ -1442,21 +1556,6 @@ static void a_drain_sends_all_browsers_away(void **state)
     house_close(&house);
 }
 
-/* Whatever descriptor of this process has this client at its other end; -1: none. */
-static int other_end(const struct client *client)
-{
-    struct sockaddr_in mine, name;
-    socklen_t len = sizeof mine;
-    assert_int_equal(getsockname(client->fd, (struct sockaddr *)&mine, &len), 0);
-    for (int fd = 0; fd < 1024; fd++) {
-        len = sizeof name;
-        if (getpeername(fd, (struct sockaddr *)&name, &len) == 0 && name.sin_family == AF_INET &&
-            name.sin_port == mine.sin_port)
-            return fd;
-    }
-    return -1;
-}
-
 static void a_connection_outlives_its_server(void **state)
 {
     struct house house;
@@ -1581,6 +1680,8 @@ int main(void)
         cmocka_unit_test(a_body_is_asked_for_when_it_waits_to_be),
         cmocka_unit_test(a_large_answer_goes_out_as_fast_as_it_is_read),
         cmocka_unit_test(who_does_not_read_its_answer_is_let_go),
+        cmocka_unit_test(who_reads_its_answer_too_slowly_is_let_go),
+        cmocka_unit_test(for_one_slow_reader_too_many_the_longest_goes),
         cmocka_unit_test(deadlines_end_what_does_not_get_on),
         cmocka_unit_test(an_answer_that_comes_too_late_does_nothing),
         cmocka_unit_test(what_is_not_answered_in_time_is_told_as_unknown),
