@@ -1,8 +1,6 @@
 #include "app/chores.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <utlist.h>
 
@@ -103,11 +101,9 @@ void chores_cancel(struct later *later)
     uv_close((uv_handle_t *)&later->timer, on_later_closed);
 }
 
-void chores_size_pool(uint32_t web_threads)
+unsigned chores_pool_threads(uint32_t web_threads)
 {
-    char size[16];
-    snprintf(size, sizeof size, "%u", (unsigned)(POOL_OTHERS + READS_RUNNING_MAX * web_threads));
-    setenv("UV_THREADPOOL_SIZE", size, 0);
+    return POOL_OTHERS + READS_RUNNING_MAX * web_threads;
 }
 
 /* NULL if it has as many reads under way as it may. */

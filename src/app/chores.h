@@ -13,9 +13,9 @@ struct chores *chores_new(uv_loop_t *loop, struct event_store *store);
 void chores_stop(struct chores *chores);
 void chores_free(struct chores *chores);
 
-/* Before libuv's first use of its pool: makes it large enough for all reads of so many web threads, with
- * POOL_OTHERS beside them, for raft's disk has the same pool. What UV_THREADPOOL_SIZE says already stays. */
-void chores_size_pool(uint32_t web_threads);
+/* How many threads libuv's pool must have for all reads of so many web threads, with POOL_OTHERS beside them, for
+ * raft's disk has the same pool. */
+unsigned chores_pool_threads(uint32_t web_threads);
 
 /* Calls `run` on the pool with a reader of its own (begun; NULL when status is not 0), then `done` in the
  * loop. READS_RUNNING_MAX run at once, the others wait in order. 0, or ERR_BUSY when READS_MAX are under way,

@@ -90,6 +90,14 @@ static void fit_connections(struct config *config)
     config->http.max_connections = (uint32_t)most;
 }
 
+/* Before libuv's first use of it, and before there is another thread. */
+static void size_pool(const struct config *config)
+{
+    char threads[16];
+    snprintf(threads, sizeof threads, "%u", chores_pool_threads(config->http.threads));
+    setenv("UV_THREADPOOL_SIZE", threads, 0);
+}
+
 static void log_warnings(struct buf *warnings)
 {
     char quoted[1024];
@@ -113,7 +121,7 @@ static int start(const struct cli *cli, struct config *config, struct buf *warni
     }
     log_warnings(warnings);
     fit_connections(config);
-    chores_size_pool(config->http.threads);
+    size_pool(config);
     return serve(config);
 }
 

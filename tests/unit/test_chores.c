@@ -173,7 +173,8 @@ int main(void)
         TEST(whose_reads_are_done_may_read_again),
         TEST(all_addresses_together_have_so_many),
     };
-    unsetenv("UV_THREADPOOL_SIZE");
-    chores_size_pool(THREADS);
+    char threads[16];
+    snprintf(threads, sizeof threads, "%u", chores_pool_threads(THREADS));
+    setenv("UV_THREADPOOL_SIZE", threads, 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
