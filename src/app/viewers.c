@@ -480,6 +480,12 @@ static int64_t host_wall_ms(void *owner)
     return clock_wall_ms();
 }
 
+static uint64_t host_now_ms(void *owner)
+{
+    const struct viewers *viewers = owner;
+    return uv_now(web_thread_loop(viewers->thread));
+}
+
 static void host_random(void *owner, void *out, size_t len)
 {
     (void)owner;
@@ -530,6 +536,7 @@ struct viewers *viewers_new(struct web_thread *thread, const struct token_keys *
                                        .wake = host_wake,
                                        .typing = host_typing,
                                        .wall_ms = host_wall_ms,
+                                       .now_ms = host_now_ms,
                                        .random = host_random};
     buf_init(&viewers->scratch, RESPONSE_MAX);
     buf_init(&viewers->words, HTTP_LINE_MAX);

@@ -75,7 +75,9 @@ enum {
         64 * 1024 * 1024, /* bytes of them that a web thread holds for slow readers */
     RESPONSE_MAX = 4 * 1024 * 1024,
     JOINS_PER_TURN_MAX = 64,
-    REF_MAX = 32, /* bytes of a ref or join_ref */
+    CHANNEL_JOINS_MAX = 100, /* joins, and live patches to elsewhere, of one connection at once, */
+    CHANNEL_JOIN_EVERY_MS = 200, /* and one more after so long; who wants more is closed */
+    REF_MAX = 32,                /* bytes of a ref or join_ref */
     TOPIC_MAX = 64,
     EVENTS_PENDING_MAX = 16, /* of one view: answered later */
     JSON_DEPTH_MAX = 16,

@@ -12,6 +12,7 @@ const struct slice channel_topic = SLICE("lv:lt");
 
 enum {
     CLOSE_PROTOCOL = 1002,
+    CLOSE_POLICY = 1008,
     CLOSE_TOO_LARGE = 1009,
     OFFSET_MIN = -720,
     OFFSET_MAX = 840,
@@ -207,6 +208,18 @@ static int64_t read_offset(const struct json *params)
     return exists ? offset : 0;
 }
 
+/* One view more? The bucket is one number, as in chat/rate.c. */
+static bool may_open(struct channel *channel)
+{
+    const struct live_host *host = channel->host;
+    uint64_t now_ms = host->now_ms(host->owner);
+    if (channel->joins_full_ms < now_ms) channel->joins_full_ms = now_ms;
+    uint64_t ahead_ms = channel->joins_full_ms - now_ms + CHANNEL_JOIN_EVERY_MS;
+    if (ahead_ms > (uint64_t)CHANNEL_JOINS_MAX * CHANNEL_JOIN_EVERY_MS) return false;
+    channel->joins_full_ms += CHANNEL_JOIN_EVERY_MS;
+    return true;
+}
+
 static void on_join(struct channel *channel, const struct request *request)
 {
     if (channel->live != NULL) live_close(channel->live);
@@ -265,7 +278,8 @@ static void on_event(struct channel *channel, const struct request *request)
     params_close(&params);
 }
 
-static void on_live_patch(struct channel *channel, const struct request *request)
+/* 0, or the code to close the connection with. */
+static int on_live_patch(struct channel *channel, const struct request *request)
 {
     struct slice url = json_slice(json_get(request->payload, "url"));
     struct live_address address;
@@ -273,15 +287,18 @@ static void on_live_patch(struct channel *channel, const struct request *request
     enum live_find found = find(channel, url, &address);
     if (found == LIVE_ELSEWHERE) {
         reply_redirect(channel, request, "ok");
-        return;
+        return 0;
     }
     if (found == LIVE_NOWHERE) {
         channel_reply(channel, request->join_ref, request->ref, request->topic, "ok",
                       slice_of("{\"link_redirect\":true}"));
-        return;
+        return 0;
     }
+    bool is_elsewhere = !live_address_equal(&channel->live->address, &address);
+    if (is_elsewhere && !may_open(channel)) return CLOSE_POLICY;
     live_ref_set(&ref, request->ref);
     live_patch(channel->live, &ref, &address);
+    return 0;
 }
 
 static bool is_current(const struct channel *channel, const struct request *request)
@@ -299,7 +316,8 @@ static void on_leave(struct channel *channel, const struct request *request)
     reply_ok(channel, request);
 }
 
-static void on_request(struct channel *channel, const struct request *request)
+/* 0, or the code to close the connection with. */
+static int on_request(struct channel *channel, const struct request *request)
 {
     if (slice_is(request->event, "phx_leave")) {
         on_leave(channel, request);
@@ -308,18 +326,20 @@ static void on_request(struct channel *channel, const struct request *request)
     } else if (!slice_equal(request->topic, channel_topic)) {
         reply_error(channel, request, slice_of("{\"reason\":\"unmatched topic\"}"));
     } else if (slice_is(request->event, "phx_join")) {
+        if (!may_open(channel)) return CLOSE_POLICY;
         on_join(channel, request);
     } else if (channel->live == NULL) {
         reply_error(channel, request, slice_of("{\"reason\":\"unmatched topic\"}"));
     } else if (!is_current(channel, request)) {
-        return; /* meant for an earlier join */
+        return 0; /* meant for an earlier join */
     } else if (slice_is(request->event, "event")) {
         on_event(channel, request);
     } else if (slice_is(request->event, "live_patch")) {
-        on_live_patch(channel, request);
+        return on_live_patch(channel, request);
     } else {
         reply_ok(channel, request);
     }
+    return 0;
 }
 
 int channel_receive(struct channel *channel, struct slice text)
@@ -329,8 +349,7 @@ int channel_receive(struct channel *channel, struct slice text)
     if (text.len > WS_MESSAGE_MAX) return CLOSE_TOO_LARGE;
     int rv = json_parse(&frame, text, NULL);
     if (rv != 0) return rv == ERR_TOO_LARGE ? CLOSE_TOO_LARGE : CLOSE_PROTOCOL;
-    bool good = read_request(&request, frame);
-    if (good) on_request(channel, &request);
+    int code = read_request(&request, frame) ? on_request(channel, &request) : CLOSE_PROTOCOL;
     json_free(frame);
-    return good ? 0 : CLOSE_PROTOCOL;
+    return code;
 }

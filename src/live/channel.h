@@ -5,7 +5,13 @@
  * events always with status ok; what is no frame at all closes the connection; what belongs to no
  * topic of this connection is answered "unmatched topic"; an event of an older join has no effect.
  *
- * Of the topics only lv:lt, the one root of a page, can be joined. One web thread.
+ * Of the topics only lv:lt, the one root of a page, can be joined.
+ *
+ * What a page may cost is limited for each view (its events that wait, its checks and typing), and a join
+ * or a patch makes a view anew: so a connection has only so many of them. They are more than the quickest
+ * hand can do: all of a browser's history at once, and five a second.
+ *
+ * One web thread.
  */
 #pragma once
 #include "live/live.h"
@@ -22,6 +28,7 @@ struct channel {
     struct live *live;        /* the joined (or joining) root view, or NULL */
     struct identity identity; /* of the last join */
     bool is_joined_once;      /* a join was answered with ok */
+    uint64_t joins_full_ms;   /* when all CHANNEL_JOINS_MAX may be had again, by host->now_ms */
 };
 
 void channel_init(struct channel *channel, const struct live_host *host, void *connection,
@@ -29,8 +36,8 @@ void channel_init(struct channel *channel, const struct live_host *host, void *c
 /* The connection is gone, or going: unmounts. Sends nothing. */
 void channel_close(struct channel *channel);
 
-/* One text message. 0, or the code to close the connection with: 1002 for what is no frame, 1009 for one that is too
- * large or too deep. */
+/* One text message. 0, or the code to close the connection with: 1002 for what is no frame, 1008 for too many joins,
+ * 1009 for a message that is too large or too deep. */
 int channel_receive(struct channel *channel, struct slice text);
 
 /* Makes the client rejoin: phx_error. For tests and for a view that lost its way. */

@@ -82,6 +82,7 @@ struct live_host {
     void (*typing)(void *owner, struct live *live);
 
     int64_t (*wall_ms)(void *owner);
+    uint64_t (*now_ms)(void *owner); /* rises evenly, whatever is done to the clock on the wall */
     void (*random)(void *owner, void *out, size_t len);
 };
 

@@ -200,6 +200,12 @@ static int64_t on_wall(void *owner)
     return world.now_ms;
 }
 
+static uint64_t on_now(void *owner)
+{
+    (void)owner;
+    return (uint64_t)world.now_ms;
+}
+
 static void on_random(void *owner, void *out, size_t len)
 {
     (void)owner;
@@ -401,6 +407,7 @@ static void begin(void)
                            .wake = on_wake,
                            .typing = on_typing,
                            .wall_ms = on_wall,
+                           .now_ms = on_now,
                            .random = on_random};
     world.kari = person(1, "Kari <zq");
     world.maja = person(2, "Maja \"zq");

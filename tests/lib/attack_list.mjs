@@ -29,7 +29,7 @@ export const attackList = [
   ['S-15', 'other methods', http('(S-15)')],
   ['S-16', 'frames that break the protocol', [...http('(S-16, S-17, S-18)'), ...frames('(S-16, S-17)'), ...unit('ws', 'what_is_wrong_ends_with_its_code'), ['fuzz/fuzz_ws.c', '']]],
   ['S-17', 'messages too long', [...http('(S-16, S-17, S-18)'), ...frames('(S-16, S-17)'), ...unit('ws', 'empty_fragments_without_end_cost_nothing'), crowd]],
-  ['S-18', 'floods of control frames', [...http('(S-16, S-17, S-18)'), ...unit('ws', 'too_many_control_frames_in_a_second_end_it'), ...unit('conn', 'a_ping_flood_is_stopped', 'who_sends_many_messages_does_not_keep_others_waiting'), crowd]],
+  ['S-18', 'floods of control frames and of joins', [...http('(S-16, S-17, S-18)'), ...unit('ws', 'too_many_control_frames_in_a_second_end_it'), ...unit('conn', 'a_ping_flood_is_stopped', 'who_sends_many_messages_does_not_keep_others_waiting'), ...unit('channel', 'who_joins_or_patches_without_end_is_closed', 'who_is_refused_without_end_is_closed'), crowd]],
   ['S-19', 'compression that explodes', http('(S-13, S-19)')],
   ['S-20', 'odd JSON', [...live('§11.40 is closed'), ...unit('json', 'bad_texts_are_refused_with_a_place', 'depth_is_limited'), ['fuzz/fuzz_channel.c', ''], crowd]],
   ['S-21', 'clients that say too little', [...http('a head that trickles in', 'a socket that never joins'), ...unit('conn', 'deadlines_end_what_does_not_get_on', 'a_join_has_a_deadline'), crowd]],

@@ -619,6 +619,12 @@ static int64_t host_wall_ms(void *owner)
     return fake->now_ms;
 }
 
+static uint64_t host_now_ms(void *owner)
+{
+    const struct fake_host *fake = owner;
+    return (uint64_t)fake->now_ms;
+}
+
 static void host_random(void *owner, void *out, size_t len)
 {
     struct fake_host *fake = owner;
@@ -654,6 +660,7 @@ void fake_host_init(struct fake_host *fake)
         .wake = host_wake,
         .typing = host_typing,
         .wall_ms = host_wall_ms,
+        .now_ms = host_now_ms,
         .random = host_random,
     };
 }

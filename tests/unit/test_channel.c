@@ -214,6 +214,77 @@ static void one_wrong_byte_in_a_frame_is_harmless(void **state)
         }
 }
 
+/* As join, and patch to `path`; whatever is answered. */
+static int join_again(void)
+{
+    struct buf frame;
+    buf_init(&frame, 4096);
+    buf_add(&frame, slice_of("[\"4\",\"4\",\"lv:lt\",\"phx_join\",{\"url\":\"http://h/lobby\","
+                             "\"params\":{},\"session\":\""));
+    fake_host_session(&fake, &frame, slice_of("ann"));
+    buf_add(&frame, slice_of("\"}]"));
+    buf_reset(&fake.out);
+    int code = fake_host_receive(&fake, 'A', buf_slice(&frame));
+    buf_close(&frame);
+    return code;
+}
+
+static int patch_to(const char *path)
+{
+    char frame[128];
+    snprintf(frame, sizeof frame,
+             "[\"4\",\"5\",\"lv:lt\",\"live_patch\",{\"url\":\"http://h/%s\"}]", path);
+    return send(frame);
+}
+
+/* Each makes a view anew, and what is counted for a view with it. */
+static void who_joins_or_patches_without_end_is_closed(void **state)
+{
+    static const char *const paths[] = {"tea", "lobby"};
+    (void)state;
+    for (size_t i = 0; i < CHANNEL_JOINS_MAX / 2; i++)
+        assert_int_equal(join_again(), 0);
+    for (size_t i = 0; i < CHANNEL_JOINS_MAX / 2; i++) {
+        assert_int_equal(patch_to(paths[i % 2]), 0);
+        assert_true(came("\"diff\""));
+    }
+    for (size_t i = 0; i < CHANNEL_JOINS_MAX; i++) {
+        assert_int_equal(patch_to("lobby"), 0); /* where it is: a key that is held down */
+        assert_int_equal(patch_to("%zz"), 0);   /* nowhere */
+    }
+    assert_int_equal(patch_to("tea"), 1008);
+    assert_int_equal(join_again(), 1008);
+    expect("");
+
+    fake.now_ms += CHANNEL_JOIN_EVERY_MS - 1;
+    assert_int_equal(join_again(), 1008);
+    fake.now_ms += 1;
+    assert_int_equal(join_again(), 0);
+    assert_int_equal(join_again(), 1008);
+
+    /* At the pace that is allowed, for ever; and a rest of any length is worth no more than all. */
+    for (size_t i = 0; i < 3u * CHANNEL_JOINS_MAX; i++) {
+        fake.now_ms += CHANNEL_JOIN_EVERY_MS;
+        assert_int_equal(join_again(), 0);
+    }
+    fake.now_ms += INT64_C(86400000);
+    for (size_t i = 0; i < CHANNEL_JOINS_MAX; i++)
+        assert_int_equal(join_again(), 0);
+    assert_int_equal(join_again(), 1008);
+    assert_non_null(live()); /* the page is whole until the connection goes */
+}
+
+/* Also a join that is refused has its cost. */
+static void who_is_refused_without_end_is_closed(void **state)
+{
+    static const char stale[] = "[\"4\",\"4\",\"lv:lt\",\"phx_join\",{\"url\":\"http://h/lobby\"}]";
+    (void)state;
+    for (size_t i = 0; i < CHANNEL_JOINS_MAX; i++)
+        assert_int_equal(send(stale), 0);
+    assert_true(came("stale"));
+    assert_int_equal(send(stale), 1008);
+}
+
 static void an_idle_page_is_small(void **state)
 {
     (void)state;
@@ -256,6 +327,8 @@ int main(void)
         TEST(a_message_that_is_too_long_is_not_read),
         TEST(any_prefix_of_a_frame_is_harmless),
         TEST(one_wrong_byte_in_a_frame_is_harmless),
+        TEST(who_joins_or_patches_without_end_is_closed),
+        TEST(who_is_refused_without_end_is_closed),
         TEST(an_idle_page_is_small),
         TEST(a_view_that_goes_on_mounting_may_be_sent_elsewhere),
         TEST(the_version_is_that_of_the_client_that_is_built_in),

@@ -191,6 +191,12 @@ static int64_t on_wall(void *owner)
     return 1795596423000;
 }
 
+static uint64_t on_now(void *owner)
+{
+    (void)owner;
+    return 1795596423000;
+}
+
 static void on_random(void *owner, void *out, size_t len)
 {
     (void)owner;
@@ -236,6 +242,7 @@ static int begin(void **state)
                                     .close = on_close,
                                     .wake = on_wake,
                                     .wall_ms = on_wall,
+                                    .now_ms = on_now,
                                     .random = on_random};
     world.kari = (struct identity){.issued_s = 1795596423, .name_len = 4, .name = "Kari"};
     identity_derive(&world.kari, &world.host.keys);
