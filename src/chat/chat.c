@@ -118,8 +118,8 @@ enum chat_refusal chat_judge(const struct chat *chat, const struct send_message 
     if (refusal != CHAT_ACCEPTED) return refusal;
 
     const struct window_entry *known = window_find(&chat->window, &command->id);
-    if (known == NULL) return CHAT_ACCEPTED;
-    return known->content == content_of(command) ? CHAT_DUPLICATE : CHAT_ID_USED;
+    if (known != NULL) return known->content == content_of(command) ? CHAT_DUPLICATE : CHAT_ID_USED;
+    return CHAT_ACCEPTED;
 }
 
 enum chat_refusal chat_execute(struct chat *chat, const struct send_message *command,

@@ -25,13 +25,13 @@ mutations=$(
     cat <<'END'
 apply decides what was searched too little for@found@src/chat/chat.c@s/return command->unseen_up_to >= chat->window.first - 1;/return command != NULL \&\& chat != NULL;/
 apply looks for no duplicates@found@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/
-execute looks for no duplicates@masked@src/chat/chat.c@s/if \(known != NULL\) return known->content/if (known != NULL \&\& now_ms == 0) return known->content/
-neither apply nor execute looks for duplicates@found@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/; s/if \(known != NULL\) return known->content/if (known != NULL \&\& now_ms == 0) return known->content/
+execute looks for no duplicates@masked@src/chat/chat.c@s/if \(known != NULL\) return known->content/if (known != NULL \&\& chat->number == 0) return known->content/
+neither apply nor execute looks for duplicates@found@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/; s/if \(known != NULL\) return known->content/if (known != NULL \&\& chat->number == 0) return known->content/
 apply does not look, and a new leader judges too early@found@src/chat/chat.c@s/if \(known != NULL\) \{/if (known != NULL \&\& index == 0) {/@cluster/guard.c@s/guard->ready_term == raft->current_term && //
 a new leader judges too early@masked@cluster/guard.c@s/guard->ready_term == raft->current_term && //
 the log is cut before the store has it@found@cluster/guard.c@s/return put->trailing > 0 && guard->durable < guard->manifest;/return put->trailing > 0 \&\& guard->durable > guard->manifest + (1 << 30);/
 a snapshot goes with the term of an earlier one@found@cluster/guard.c@s/if \(term != 0\) install->last_term = term;//
-a snapshot is let in while one is written@found@cluster/guard.c@s/if \(raft->legacy.snapshot_taking \|\| is_again\)/if (is_again)/
+a snapshot is let in while one is written@found@cluster/guard.c@s/if \(raft->legacy.snapshot_taking \|\| is_again/if (is_again/
 a change of members is not cut off@found@cluster/guard.c@s/if \(message->entries\[i\].type != RAFT_CHANGE\) continue;/if (i > 0) continue;/
 a snapshot has the members of another index@found@cluster/machine.c@s/if \(change != 0 && change <= applied\) return RAFT_BUSY;/if (change > applied + 1000) return RAFT_BUSY;/
 what waits behind a gap is decided at once@found@cluster/machine.c@s/if \(machine->has_gap\) \{\n        add_waiting/if (machine->has_gap \&\& entry.len == 0) {\n        add_waiting/
@@ -50,7 +50,7 @@ time goes back with the clock@found@src/chat/chat.c@s/command->at_ms > chat->at_
 what was in flight is told as never sent@found@cluster/propose.c@s/drop_all\(propose, in_flight, true\);/drop_all(propose, in_flight, false);/
 who gives up says that it was refused@found@cluster/forward.c@s/if \(request->state == REQUEST_NEW\) \{\n        refuse/if (request != NULL) {\n        refuse/
 a retry is told as refused@found@cluster/forward.c@s/case CHAT_RETRY: answer\(forward, request, &\(struct answer\)\{.kind = ANSWER_RETRY\}, false\); break;/case CHAT_RETRY: refuse(forward, request, CHAT_BUSY, 0); break;/
-that an id is used counts at once@found@cluster/forward.c@s/if \(!is_retried\) \{\n        refuse/if (!is_retried || refusal == CHAT_ID_USED) {\n        refuse/
+that an id is used counts at once@found@cluster/forward.c@s/if \(request->state == REQUEST_SENT\) \{\n        refuse/if (request->state == REQUEST_SENT || refusal == CHAT_ID_USED) {\n        refuse/
 the other message under an id is told as this one@found@cluster/forward.c@s/if \(command_content\(&event->sender_id, event->room, event->text\) != request->content\)/if (event->number == 0)/
 two messages under one id are not told apart@masked@src/chat/chat.c@s/if \(known->content != content\) return CHAT_USED;//
 a duplicate is told with another number@masked@src/chat/chat.c@s/\{.number = known->number\};/{.number = chat->number};/
