@@ -302,6 +302,7 @@ static void conn_server_flush(struct conn_server *server)
         conn_leave_dirty(conn);
         conn_flush(conn);
     }
+    /* cppcheck-suppress knownConditionTrueFalse; who has more to do was queued again */
     if (server->dirty != NULL) {
         uv_idle_start(&server->again, on_again);
     } else {
