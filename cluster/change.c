@@ -172,8 +172,9 @@ static bool may_promote(const struct change_view *view, const struct change_memb
         return NO("catching_up", "%s is still fetching events: wait until it has caught up",
                   member->name);
     }
-    if (!member->is_sound) return NO("not_healthy", "%s is not heard", member->name);
-    if (member->behind > CHANGE_BEHIND_MAX) {
+    if (!member->is_sound)
+        return NO("not_healthy", "%s is not heard, or has no room on its disk", member->name);
+    if (member->behind > PROMOTE_BEHIND_MAX) {
         return NO("behind", "%s is %" PRIu64 " messages behind: wait until it has caught up",
                   member->name, member->behind);
     }
@@ -192,7 +193,9 @@ static bool may_remove(const struct change_view *view, const struct change_membe
         return NO("leads", "%s leads, and one voter would be left: `livetea transfer` first",
                   member->name);
     }
-    return none_lacks_history(view, member, answer) && keeps_majority(view, NULL, member, answer);
+    /* What one has that is still fetching others have, too: the sound ones all of it. */
+    bool may_go = member->is_catching_up || none_lacks_history(view, member, answer);
+    return may_go && keeps_majority(view, NULL, member, answer);
 }
 
 static bool may_transfer(const struct change_view *view, const struct change_request *request,
@@ -213,7 +216,8 @@ static bool may_transfer(const struct change_view *view, const struct change_req
     if (member->is_catching_up) {
         return NO("catching_up", "%s is still fetching events, and so cannot lead", member->name);
     }
-    return member->is_sound ? true : NO("not_healthy", "%s is not heard", member->name);
+    if (member->is_sound) return true;
+    return NO("not_healthy", "%s is not heard, or has no room on its disk", member->name);
 }
 
 bool change_allowed(const struct change_view *view, const struct change_request *request,

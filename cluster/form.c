@@ -11,6 +11,11 @@ enum form_step form_decide(enum data_dir_state mine, const struct form_peer *oth
         }
     }
     for (size_t i = 0; i < others_count; i++) {
+        /* It has heard that all were marked, and we have not voted yet: the cluster has begun without us. */
+        bool has_begun = mine == DATA_DIR_FORMING && others[i].state == DATA_DIR_FORMED;
+        if (has_begun && others[i].is_heard) return FORM_BOOTSTRAP;
+    }
+    for (size_t i = 0; i < others_count; i++) {
         bool is_behind = mine == DATA_DIR_FORMING && others[i].state == DATA_DIR_EMPTY;
         if (!others[i].is_heard || is_behind) {
             *waits_for = others[i].name;

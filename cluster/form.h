@@ -5,11 +5,12 @@
  * that the peers line names must be up once, at the very first start:
  *
  *   1. all others are EMPTY or FORMING       -> mark FORMING, durably
- *   2. all others are FORMING or FORMED      -> bootstrap raft with the same configuration, mark FORMED
+ *   2. all others are FORMING, or one FORMED -> bootstrap raft with the same configuration, mark FORMED
  *   3. EMPTY, and somebody is FORMED         -> this one comes too late: it ends, and says why
  *
- * A node that ends between 1 and 2 goes on there. Each step needs word of every other node from this
- * run of the process, so nobody bootstraps on what it was told in another life. Pure.
+ * A node that ends between 1 and 2 goes on there. Each step needs word of the other nodes from this run of
+ * the process, so nobody bootstraps on what it was told in another life: of every one of them, or of one
+ * that is FORMED and so has heard them all. Pure.
  */
 #pragma once
 #include <stdbool.h>

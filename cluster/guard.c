@@ -83,6 +83,19 @@ static void note_leaders_log(struct guard *guard, const struct raft_append_entri
     guard->leader_last = last;
 }
 
+/* Who has no vote never gives its leader up to raft, however long that is silent; who has one, within two
+ * election timeouts. */
+static bool has_silent_leader(const struct guard *guard)
+{
+    const struct raft *raft = guard->raft;
+    if (raft->state != RAFT_FOLLOWER || raft->snapshot.installing) return false;
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        const struct raft_server *server = &raft->configuration.servers[i];
+        if (server->id == raft->id && server->role == RAFT_VOTER) return false;
+    }
+    return guard->real.time(raft->io) - guard->heard >= 2 * raft->election_timeout;
+}
+
 static void after_step(struct guard *guard)
 {
     struct raft *raft = guard->raft;
@@ -91,6 +104,7 @@ static void after_step(struct guard *guard)
     look_at_readiness(guard);
     if (raft->state == RAFT_LEADER) note_leader(guard, raft->id, raft->current_term);
     raft_leader(raft, &leader, &address);
+    if (has_silent_leader(guard)) leader = 0;
     struct guard_picture now = {.state = raft->state,
                                 .term = raft->current_term,
                                 .leader = leader,

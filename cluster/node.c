@@ -216,9 +216,12 @@ static void look_at_store(struct node *node, uint64_t now_ms)
     if (is_stuck && !node->is_store_stuck) {
         log_error("the event store does not move", "waiting_mib=%zu silent_ms=%" PRIu64,
                   node->guard.lag_bytes >> 20, now_ms - node->durable_ms);
-        if (node->is_leading) node_begin_transfer(node, 0);
     }
     node->is_store_stuck = is_stuck;
+    /* Whoever is asked may decline, or be gone. */
+    if (!is_stuck || !node->is_leading || now_ms < node->store_again_ms) return;
+    node->store_again_ms = now_ms + STORE_STUCK_MS;
+    node_begin_transfer(node, 0);
 }
 
 static void look_whether_level(struct node *node)
@@ -391,9 +394,14 @@ static int take_identity(struct node *node, struct errmsg *errmsg)
     return 0;
 }
 
-static bool is_member(void *owner, uint64_t id)
+/* Members may. And while we know of no leader, raft may hear whoever is of this cluster: the members may have
+ * changed while we were away, and the leader be one that we do not know (Ongaro, 4.1). */
+static bool may_link(void *owner, enum link_kind kind, uint64_t id)
 {
-    return node_has_member(owner, id);
+    const struct node *node = owner;
+    if (node_has_member(node, id)) return true;
+    bool may_be_leader = node->leader == 0 || node->leader == id;
+    return kind == LINK_RAFT && node->raft_is_open && may_be_leader && !node->is_removed;
 }
 
 static void on_link(void *owner, uint64_t id, uv_stream_t *stream)
@@ -532,7 +540,7 @@ int node_start(struct node **out, const struct node_options *options, struct err
                                           .id = node->id,
                                           .secret = options->secret,
                                           .owner = node,
-                                          .is_member = is_member,
+                                          .may_link = may_link,
                                           .on_link = on_link,
                                           .on_ask = node_on_ask};
     memcpy(transport.cluster, options->dir->cluster, sizeof transport.cluster);

@@ -238,7 +238,7 @@ static void view_member(const struct node *node, const struct raft_server *serve
     snprintf(member->address, sizeof member->address, "%s", address);
     if (server->id == node->id) {
         member->is_catching_up = node->guard.has_gap;
-        member->is_sound = !node->guard.has_gap;
+        member->is_sound = !guard_is_unfit(&node->guard);
         return;
     }
     for (size_t i = 0; i < node->beats.count; i++) {
@@ -246,7 +246,8 @@ static void view_member(const struct node *node, const struct raft_server *serve
         if (neighbour->id != server->id || !neighbour->is_known) continue;
         uint64_t mine = node->options.chat->number, theirs = neighbour->last.number;
         member->is_catching_up = (neighbour->last.flags & BEAT_CATCHING_UP) != 0;
-        member->is_sound = !neighbour->is_away && !member->is_catching_up;
+        bool is_full = (neighbour->last.flags & BEAT_DISK_FULL) != 0;
+        member->is_sound = !neighbour->is_away && !member->is_catching_up && !is_full;
         member->behind = mine > theirs ? mine - theirs : 0;
     }
 }

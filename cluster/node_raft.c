@@ -95,9 +95,7 @@ static void announce(struct node *node)
 static void on_guard_change(void *owner)
 {
     struct node *node = owner;
-    raft_id leader;
-    const char *address;
-    raft_leader(&node->raft, &leader, &address);
+    raft_id leader = node->guard.picture.leader;
     if (node->is_leading && node->raft.state != RAFT_LEADER) stop_leading(node);
     node->is_leading = node->raft.state == RAFT_LEADER;
 

@@ -315,7 +315,7 @@ static const char *hello_check(struct hand *hand)
     if (memcmp(hello + HELLO_CLUSTER, options->cluster, 16) != 0) return "it is of another cluster";
     if (little_load(hello + HELLO_TO, 8) != options->id) return "it looks for another node";
     if (hand->peer == options->id) return "it has this node's own id";
-    if (!options->is_member(options->owner, hand->peer)) return "it is not a member";
+    if (!options->may_link(options->owner, hand->kind, hand->peer)) return "it is not a member";
     return NULL;
 }
 
@@ -607,10 +607,10 @@ static int raft_connect(struct raft_uv_transport *raft, struct raft_uv_connect *
                         const char *address, raft_uv_connect_cb on_connect)
 {
     struct transport *transport = raft->impl;
-    bool is_member = transport->options.is_member(transport->options.owner, id);
+    bool may_link = transport->options.may_link(transport->options.owner, LINK_RAFT, id);
     connect->cb = on_connect;
-    struct hand *hand = is_member ? dial(transport, LINK_RAFT, id, address)
-                                  : hand_new(transport, HAND_RESOLVING); /* until its deadline */
+    struct hand *hand = may_link ? dial(transport, LINK_RAFT, id, address)
+                                 : hand_new(transport, HAND_RESOLVING); /* until its deadline */
     hand->raft_dial = connect;
     return 0;
 }

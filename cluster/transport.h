@@ -48,7 +48,8 @@ struct transport_options {
     uint8_t cluster[16];
     struct slice secret;
     void *owner;
-    bool (*is_member)(void *owner, uint64_t id);
+    /* May that node be on such a link with us? */
+    bool (*may_link)(void *owner, enum link_kind kind, uint64_t id);
     /* Somebody's rpc link. Takes the stream. */
     void (*on_link)(void *owner, uint64_t id, uv_stream_t *stream);
     /* A question is about to come on it. Takes the stream. NULL: none are taken. */

@@ -111,6 +111,7 @@ enum {
     ASK_EVERY_MS = 500,                  /* a node that is no member (any more) asks who it is */
     ASKERS_MAX = 32,                     /* nodes that ask to join, remembered by each member */
     CHANGE_DEADLINE_MS = 30 * 1000,      /* one change of the members */
+    PROMOTE_BEHIND_MAX = 1000,           /* events that a stand-by may be behind to be promoted */
     DRAIN_DEFAULT_MS = 30 * 1000,        /* browsers that do not go are left behind after so long */
     DRAIN_MAX_MS = 5 * 60 * 1000,
     DRAINS_HELD_MAX = 16, /* of a web thread: callers that wait for the process's end */

@@ -421,7 +421,9 @@ static int show_part(const struct cli *cli, struct client *client, struct readin
         fprintf(cli->err, "livetea tail: %s\n", errmsg.text);
     } else if (answer.status != 200) {
         cli_tell_answer(cli, "tail", &answer);
-        count = answer.status < 500 ? -CLI_REFUSED : -CLI_UNREACHABLE;
+        bool is_late = answer.status == 429 || answer.status == 408; /* who follows asks again */
+        bool passes = answer.status >= 500 || (reading->follow && is_late);
+        count = passes ? -CLI_UNREACHABLE : -CLI_REFUSED;
     } else {
         count = show_answer(cli, client, reading, part, &answer);
     }

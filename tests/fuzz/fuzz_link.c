@@ -33,9 +33,10 @@ static struct {
     bool is_open;
 } port;
 
-static bool is_member(void *owner, uint64_t id)
+static bool may_link(void *owner, enum link_kind kind, uint64_t id)
 {
     (void)owner;
+    (void)kind;
     return id == 2;
 }
 
@@ -85,7 +86,7 @@ static void open_port(void)
                                         .self = "n1=127.0.0.1:1",
                                         .id = 1,
                                         .secret = slice_of(secret),
-                                        .is_member = is_member,
+                                        .may_link = may_link,
                                         .on_link = on_link};
     memset(options.cluster, 7, sizeof options.cluster);
     FUZZ_HOLDS(transport_open(&port.transport, &options, &errmsg) == 0);

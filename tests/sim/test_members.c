@@ -469,22 +469,32 @@ static void the_leader_too_can_be_removed(void **state)
     flow_at(1, true);
     flow_at(2, true);
     let_some_flow();
+    /* Asked at another one, whose link to it ends with it. */
     removed = leader();
     stop_flow_at(removed);
-    remove_member(removed, trio.nodes[removed].name); /* asked at itself */
+    remove_member(a_follower(), trio.nodes[removed].name);
     wait_for(it_was_told);
     trio_stop(&trio, removed);
     wait_for(it_is_forgotten);
     wait_for_voters(2);
     let_some_flow();
-    /* Asked at another one, whose link to it ends with it. */
+    settle();
+}
+
+/* It would be alone with the change that makes the other one the only voter. */
+static void of_two_the_leader_hands_over_first(void **state)
+{
+    (void)state;
+    begin(2);
     removed = leader();
     size_t left = a_follower();
-    stop_flow_at(removed);
+    expect(left, CHANGE_REMOVE, trio.nodes[removed].name, "", CHANGE_REFUSED, "leads");
+    until_done(left, CHANGE_TRANSFER, trio.nodes[left].name, "");
     remove_member(left, trio.nodes[removed].name);
     wait_for(it_was_told);
     trio_stop(&trio, removed);
     wait_for_voters(1);
+    flow_at(left, true);
     let_some_flow();
     settle();
 }
@@ -575,6 +585,29 @@ static void a_dead_node_is_replaced(void **state)
     flow_at(fresh, true);
     let_some_flow();
     settle();
+}
+
+/* A voter comes and leads while one is away, and of those whom that one knows nobody is left. */
+static void who_was_away_takes_a_leader_that_it_does_not_know(void **state)
+{
+    (void)state;
+    begin(3);
+    size_t away = a_follower();
+    trio_stop(&trio, away);
+    wait_for(one_is_away);
+    size_t fresh = join(leader(), "tea-4");
+    promote(leader(), fresh);
+    until_done(fresh, CHANGE_TRANSFER, "tea-4", "");
+    removed = away == 0 ? 1 : 0;
+    remove_member(fresh, trio.nodes[removed].name);
+    for (size_t i = 0; i < 3; i++) {
+        if (i != away) trio_stop(&trio, i);
+    }
+    trio_start(&trio, away);
+    flow_at(away, true);
+    let_some_flow();
+    settle();
+    assert_int_equal(status_of(away).voters, 3);
 }
 
 static void a_majority_that_is_sound_is_never_given_up(void **state)
@@ -815,6 +848,57 @@ static void a_stand_by_applies_and_has_no_vote(void **state)
     flow_at(standby, false);
 }
 
+static bool it_knows_of_no_leader(void)
+{
+    struct cluster_status status = status_of(standby);
+    return status.leader[0] == '\0' && !status.is_ready;
+}
+
+static bool it_follows(void)
+{
+    return status_of(standby).is_ready;
+}
+
+static void a_stand_by_notices_that_nobody_leads(void **state)
+{
+    (void)state;
+    begin(1);
+    standby = join(0, "tea-2");
+    wait_for(it_follows);
+    trio_stop(&trio, 0);
+    wait_for(it_knows_of_no_leader);
+    trio_start(&trio, 0);
+    wait_for(it_follows);
+}
+
+static bool it_is_known_to_be_full(void)
+{
+    const struct beats *beats = &trio.nodes[leader()].node->beats;
+    for (size_t i = 0; i < beats->count; i++) {
+        const struct neighbour *one = &beats->neighbours[i];
+        if (strcmp(one->name, "tea-2") == 0) return (one->last.flags & BEAT_DISK_FULL) != 0;
+    }
+    return false;
+}
+
+/* It would be one of two voters, and take nothing. */
+static void whose_disk_is_full_gets_no_vote(void **state)
+{
+    (void)state;
+    begin(1);
+    size_t second = join(0, "tea-2");
+    standby = second;
+    wait_for(it_follows);
+    node_disk(trio.nodes[second].node, DISK_FREE_MIN - 1);
+    wait_for(it_is_known_to_be_full);
+    expect(0, CHANGE_PROMOTE, "tea-2", "", CHANGE_REFUSED, "not_healthy");
+    node_disk(trio.nodes[second].node, DISK_FREE_AGAIN);
+    promote(0, second);
+    flow_at(0, true);
+    let_some_flow();
+    settle();
+}
+
 static bool the_joiner_runs(void)
 {
     return trio.nodes[standby].dir.state == DATA_DIR_FORMED && all_are_level();
@@ -973,10 +1057,13 @@ int main(void)
         TEST(a_lone_node_grows_to_three),
         TEST(three_become_five_and_three_again_while_messages_flow),
         TEST(the_leader_too_can_be_removed),
+        PROMISE_WITH("P10", of_two_the_leader_hands_over_first, NULL, teardown),
         TEST(a_leader_that_has_removed_itself_needs_nobody_to_tell_it),
         TEST(a_removed_node_that_was_away_is_told_and_stays_away),
         TEST(an_emptied_node_comes_back_under_a_new_id),
         TEST(a_dead_node_is_replaced),
+        PROMISE_WITH("P10", who_was_away_takes_a_leader_that_it_does_not_know, NULL, teardown),
+        PROMISE_WITH("P10", whose_disk_is_full_gets_no_vote, NULL, teardown),
         TEST(a_majority_that_is_sound_is_never_given_up),
         TEST(a_second_change_is_refused_while_one_runs),
         TEST(the_log_pauses_while_a_change_is_on_its_way),
@@ -986,6 +1073,7 @@ int main(void)
         TEST(an_add_waits_for_its_node),
         PROMISE_WITH("P6", an_answer_to_the_run_before_is_for_nobody, NULL, teardown),
         TEST(a_stand_by_applies_and_has_no_vote),
+        TEST(a_stand_by_notices_that_nobody_leads),
         TEST(one_that_was_let_in_and_ended_at_once_finds_its_cluster),
         TEST(who_joins_a_long_history_fetches_what_the_log_has_not),
         TEST(a_restored_node_is_alone_whatever_the_peers_line_says),

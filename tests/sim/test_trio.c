@@ -574,6 +574,32 @@ static void a_leader_with_little_room_tries_again_until_somebody_takes_over(void
     wait_for(all_are_ready);
 }
 
+static bool another_one_leads_while_its_store_hangs(struct trio *t)
+{
+    const struct trio_node *leader = trio_leader(t);
+    unfit->node->durable_ms = clock_ms() - 2 * STORE_STUCK_MS;
+    return leader != NULL && leader != unfit;
+}
+
+/* The first time while raft is asked already to give it to one that is not there. */
+static void a_leader_whose_store_hangs_tries_again_until_somebody_takes_over(void **state)
+{
+    (void)state;
+    wait_for(all_are_ready);
+    unfit = trio_leader(&trio);
+    size_t gone = ((size_t)(unfit - trio.nodes) + 1) % 3;
+    uint64_t id = trio.nodes[gone].node->id;
+    trio_stop(&trio, gone);
+    wait_for(has_leader);
+    unfit = trio_leader(&trio);
+    assert_int_equal(node_begin_transfer(unfit->node, id), 0);
+    guard_lag(&unfit->node->guard, STORE_LAG_BYTES_MAX + 1);
+    wait_for(another_one_leads_while_its_store_hangs);
+    guard_lag(&unfit->node->guard, 0);
+    trio_start(&trio, gone);
+    wait_for(all_are_ready);
+}
+
 /* A beat has brought it. */
 static bool all_know_who_is_unfit(struct trio *t)
 {
@@ -905,6 +931,8 @@ int main(int words_count, char **words)
         TEST(a_leader_with_a_gap_hands_over),
         TEST(a_leader_whose_disk_is_full_hands_over_and_comes_back),
         TEST(a_leader_with_little_room_tries_again_until_somebody_takes_over),
+        PROMISE_WITH("P10", a_leader_whose_store_hangs_tries_again_until_somebody_takes_over, setup,
+                     teardown),
         TEST(a_follower_whose_disk_is_full_refuses_what_it_is_asked),
         TEST(a_leader_that_stops_passes_over_one_whose_disk_is_full),
         TEST(an_emptied_founder_does_not_begin_again),

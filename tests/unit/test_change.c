@@ -24,7 +24,7 @@ static struct change_view view_of(const char *letters)
         member->role = strchr("Vvg", letter) != NULL ? VOTER : STANDBY;
         member->is_sound = strchr("VSb", letter) != NULL;
         member->is_catching_up = strchr("gd", letter) != NULL;
-        member->behind = letter == 'b' ? CHANGE_BEHIND_MAX + 1 : CHANGE_BEHIND_MAX;
+        member->behind = letter == 'b' ? PROMOTE_BEHIND_MAX + 1 : PROMOTE_BEHIND_MAX;
         snprintf(member->name, sizeof member->name, "tea-%zu", i + 1);
         snprintf(member->address, sizeof member->address, "10.0.0.%zu:7000", i + 1);
     }
@@ -110,6 +110,7 @@ static const struct {
      "only 1 is sound"},
     {"one, while another lacks events", "VVVd", CHANGE_REMOVE, "tea-3", "", NULL, "catching_up",
      "tea-4 is still fetching events, perhaps from tea-3"},
+    {"one of two that lack events", "VVVdd", CHANGE_REMOVE, "tea-4", "", NULL, NULL, ""},
     {"the one that lacks events", "VVVd", CHANGE_REMOVE, "tea-4", "", NULL, NULL, ""},
     {"a voter that lacks events", "VVg", CHANGE_REMOVE, "tea-3", "", NULL, NULL, ""},
 

@@ -121,6 +121,17 @@ static void a_cluster_forms_when_all_founders_were_heard(void **state)
                      FORM_BOOTSTRAP);
 }
 
+/* One that has begun has heard that all were marked; the third may be gone since, or have lost all. */
+static void a_marked_node_begins_beside_one_that_has_begun(void **state)
+{
+    (void)state;
+    const char *who;
+    assert_int_equal(decide(DATA_DIR_FORMING, -1, DATA_DIR_FORMED, &who), FORM_BOOTSTRAP);
+    assert_int_equal(decide(DATA_DIR_FORMING, DATA_DIR_FORMED, DATA_DIR_EMPTY, &who),
+                     FORM_BOOTSTRAP);
+    assert_int_equal(decide(DATA_DIR_FORMING, -1, DATA_DIR_FORMING, &who), FORM_WAIT);
+}
+
 static void an_empty_node_never_begins_beside_a_formed_one(void **state)
 {
     (void)state;
@@ -149,6 +160,7 @@ int main(void)
         cmocka_unit_test(the_cluster_id_depends_on_all_of_it_and_not_on_the_order),
         cmocka_unit_test(a_raft_id_comes_from_the_name),
         cmocka_unit_test(a_cluster_forms_when_all_founders_were_heard),
+        cmocka_unit_test(a_marked_node_begins_beside_one_that_has_begun),
         cmocka_unit_test(an_empty_node_never_begins_beside_a_formed_one),
         cmocka_unit_test(a_lone_node_forms_at_once),
     };

@@ -34,9 +34,10 @@ struct end { /* one node's half */
 static uv_loop_t loop;
 static struct end a, b;
 
-static bool is_member(void *owner, uint64_t id)
+static bool may_link(void *owner, enum link_kind kind, uint64_t id)
 {
     (void)owner;
+    (void)kind;
     return id == 1 || id == 2;
 }
 
@@ -80,7 +81,7 @@ static void open_end(struct end *end, uint64_t id, const char *secret, uint8_t c
                                         .id = id,
                                         .secret = slice_from(secret),
                                         .owner = end,
-                                        .is_member = is_member,
+                                        .may_link = may_link,
                                         .on_link = on_link,
                                         .on_ask = on_ask};
     memset(options.cluster, cluster, sizeof options.cluster);
