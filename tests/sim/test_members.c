@@ -291,7 +291,7 @@ static void expect(size_t at, enum change_kind kind, const char *name, const cha
 {
     uint64_t end_ms = clock_ms() + 2 * PATIENCE_MS;
     for (;;) {
-        struct change change;
+        static struct change change; /* may outlive a test that fails */
         ask(at, &change, kind, name, address);
         await(&change);
         if (change.answer.result == result && is_word(&change, word)) return;
