@@ -416,6 +416,12 @@ static void a_lone_node_grows_to_three(void **state)
     settle();
 }
 
+/* From then on it tells of changes; before, they are what it finds. */
+static bool the_fifth_has_been_level(void)
+{
+    return trio.nodes[4].node->has_been_level;
+}
+
 static void three_become_five_and_three_again_while_messages_flow(void **state)
 {
     (void)state;
@@ -428,6 +434,7 @@ static void three_become_five_and_three_again_while_messages_flow(void **state)
     promote(2, fourth);
     promote(fifth, fifth);
     wait_for_voters(5);
+    wait_for(the_fifth_has_been_level);
     flow_at(fourth, true);
     let_some_flow();
     for (size_t i = 0; i < 2; i++) {
