@@ -249,7 +249,8 @@ const struct setting settings[] = {
      .help = "More values of Origin that may connect, beside the members' own."},
     {"http", "max_connections", "N", COUNT_AT(http.max_connections, 1, 1000000),
      .fallback = "20000",
-     .help = "Above it new ones get 503. At most the limit of descriptors, less a reserve."},
+     .help = "Above it the longest idle goes; if none is, new ones get 503. At most the limit of "
+             "descriptors, less a reserve."},
     {"http", "max_per_address", "N", COUNT_AT(http.max_per_address, 0, 1000000), .fallback = "200",
      .help = "WebSockets of one address on each of the threads, and twice as many connections; 0 "
              "is off."},

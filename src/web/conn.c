@@ -77,6 +77,7 @@ static void on_conn_gone(uv_handle_t *handle)
     ws_stream_close(&conn->ws);
     conn_drop_pending(conn);
     conn_server_remove(server, conn);
+    server->ending--;
     if (conn->is_owed) server->handler.on_closed(server->handler.owner, conn, conn->end);
     addresses_leave(&server->addresses, conn->address);
     mem_free(conn);
@@ -89,6 +90,7 @@ void conn_end(struct conn *conn, enum conn_end end)
     if (conn->state == CONN_CLOSED) return;
     if (conn->state != CONN_DRAINING) conn->end = (uint8_t)end;
     conn_move(conn, CONN_CLOSED);
+    conn->server->ending++;
     conn_leave_dirty(conn);
     wheel_remove(&conn->deadline);
     uv_close((uv_handle_t *)&conn->tcp, on_conn_gone);
@@ -167,13 +169,17 @@ static void conn_shut(struct conn *conn)
 /* Everything queued is with the kernel. */
 static void conn_all_sent(struct conn *conn)
 {
+    bool is_idle = conn->state == CONN_HTTP && conn->phase != PHASE_ANSWER;
+
     if (conn->line == &conn->server->slow) conn_leave_line(conn);
-    if (conn->state == CONN_HTTP && conn->phase != PHASE_ANSWER && conn->pending != NULL) {
+    if (is_idle && conn->pending != NULL) {
         conn_resume(conn); /* one request; its answer is flushed the next time */
         return;
     }
-    if (conn->state == CONN_HTTP && conn->phase != PHASE_ANSWER && conn->is_eof) {
+    if (is_idle && conn->is_eof) {
         conn_end(conn, CONN_END_CLIENT);
+    } else if (is_idle && conn->phase == PHASE_NEXT) {
+        conn_line_up(conn, &conn->server->quiet);
     }
     if (conn->state != CONN_DRAINING) return;
     if (conn->is_eof || conn->is_peer_done || conn->is_outlived) {

@@ -107,8 +107,9 @@ void conn_server_drain(struct conn_server *server, unsigned per_turn);
 /* Ends all connections at once; on_stopped when the last is gone, then the server is freed. */
 void conn_server_stop(struct conn_server *server, void (*on_stopped)(void *owner), void *owner);
 
-/* Takes an accepted socket. Beyond connections_max it is answered 503, and far beyond simply closed.
- * Called by listener. */
+/* Takes an accepted socket. Beyond connections_max the connection ends that has been longest without a whole
+ * request, or an answer on its way; when all are at work, or are WebSockets, the new one is answered 503, and
+ * far beyond simply closed. Called by listener. */
 void conn_accept(struct conn_server *server, int fd);
 
 /* For tests: as if so many milliseconds had passed since the last turn of the loop. */

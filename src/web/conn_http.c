@@ -17,6 +17,7 @@ static const char *const ALLOWED = "GET, HEAD, POST";
 
 static void conn_begin_answer(struct conn *conn, const struct http_request *request)
 {
+    conn_leave_line(conn);
     conn->phase = PHASE_ANSWER;
     conn->since_ms = conn_now(conn->server);
     conn->is_head = request->method == HTTP_METHOD_HEAD;
@@ -240,8 +241,12 @@ struct slice conn_take_request(struct conn *conn, struct slice bytes)
     if (conn->http == NULL) {
         conn->http = http_reader_new();
         /* The first head has its deadline since accept. */
-        if (conn->phase == PHASE_NEXT) conn->since_ms = conn_now(conn->server);
+        if (conn->phase == PHASE_NEXT) {
+            conn->since_ms = conn_now(conn->server);
+            conn_line_up(conn, &conn->server->quiet);
+        }
         conn->phase = PHASE_HEAD;
+        conn->answer_held = 0;
         conn_look_in(conn, HTTP_HEAD_DEADLINE_MS);
     }
     enum http_progress progress = http_read(conn->http, bytes, &used);

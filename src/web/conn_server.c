@@ -236,14 +236,25 @@ static struct slice peer_address(const uv_tcp_t *tcp, char counted[ADDRESS_TEXT_
     return address_counted(slice_from(text), counted);
 }
 
-/* Too many: 503 of the node, 429 of the address; 0 when there is room. */
-static int server_turns_away(const struct conn_server *server, const struct conn *conn)
+static uint64_t server_living(const struct conn_server *server)
+{
+    return server->counters.connections - server->ending;
+}
+
+/* Too many: 429 of the address, 503 of the node; 0 when there is room. Places are for those who ask: for one
+ * more than there may be, the one goes that has asked for nothing for longest. To turn the newcomer away
+ * instead would let those who connect, say nothing and come again keep everybody outside. */
+static int server_turns_away(struct conn_server *server, const struct conn *conn)
 {
     const struct conn_limits *limits = &server->limits;
 
-    if (server->counters.connections > limits->connections_max) return 503;
-    if (limits->per_address_max == 0 || limits->behind_proxy) return 0;
-    return address_connections(conn->address) > 2 * limits->per_address_max ? 429 : 0;
+    if (limits->per_address_max > 0 && !limits->behind_proxy &&
+        address_connections(conn->address) > 2 * limits->per_address_max)
+        return 429;
+    if (server_living(server) <= limits->connections_max) return 0;
+    if (server->quiet == NULL) return 503;
+    conn_end(server->quiet, CONN_END_LIMIT);
+    return 0;
 }
 
 void conn_accept(struct conn_server *server, int fd)
@@ -252,7 +263,7 @@ void conn_accept(struct conn_server *server, int fd)
     char counted[ADDRESS_TEXT_MAX + 1];
 
     if (server->is_stopping ||
-        server->counters.connections >= server->limits.connections_max + TURNED_AWAY_MAX) {
+        server_living(server) >= server->limits.connections_max + TURNED_AWAY_MAX) {
         uv_fs_t request;
         (void)uv_fs_close(NULL, &request, fd, NULL);
         uv_fs_req_cleanup(&request);
@@ -279,6 +290,7 @@ void conn_accept(struct conn_server *server, int fd)
     if (status != 0) {
         conn_refuse(conn, status, CONN_END_LIMIT);
     } else {
+        conn_line_up(conn, &server->quiet);
         conn_look_in(conn, HTTP_HEAD_DEADLINE_MS);
     }
 }

@@ -81,6 +81,7 @@ struct conn_server {
     uv_idle_t turn;  /* keeps the loop turning while a drain is spread over turns */
     uv_idle_t again; /* and while something became dirty by flushing */
     unsigned handles_open;
+    uint64_t ending; /* connections that have ended and are not gone */
     struct conn_handler handler;
     struct conn_limits limits;
     bool admin, is_draining, is_stopping;
@@ -91,10 +92,12 @@ struct conn_server {
     struct conn *conns, *conns_last;
     struct conn *dirty; /* have something to send, or to go on with */
     struct conn
-        *flushing;       /* had it when the flush began: what comes meanwhile waits for the next */
-    uint32_t turns;      /* of the loop, from 1; it wraps */
-    struct conn *slow;   /* a line: who has begun to wait for its answer to go out, longest first */
-    size_t answers_held; /* bytes of answers, of those in it */
+        *flushing;  /* had it when the flush began: what comes meanwhile waits for the next */
+    uint32_t turns; /* of the loop, from 1; it wraps */
+    /* Two lines, longest first: of those who have asked for nothing yet or for nothing more, and of those
+     * who have begun to wait for a large answer to go out. */
+    struct conn *quiet, *slow;
+    size_t answers_held; /* bytes of answers, of those in `slow` */
     struct addresses addresses;
     struct wheel wheel;
     struct ws_pool *ws_pool;

@@ -44,11 +44,11 @@ const history = async room => (await node.events({ upTo: await node.barrier() })
 const fdsOf = one => fs.readdirSync(`/proc/${one.pid}/fd`).length;
 const socketPath = page => `/live/websocket?vsn=2.0.0&_csrf_token=${encodeURIComponent(page.csrf)}`;
 const rawAt = (page, base = node) => RawSocket.open(base.httpPort, { path: socketPath(page), origin: base.url });
-const joinOf = page => JSON.stringify(['4', '4', topic, 'phx_join', { url: `${node.url}/lobby`, params: { _csrf_token: page.csrf }, session: page.session, static: null, sticky: false }]);
+const joinOf = (page, base = node) => JSON.stringify(['4', '4', topic, 'phx_join', { url: `${base.url}/lobby`, params: { _csrf_token: page.csrf }, session: page.session, static: null, sticky: false }]);
 /* With a page, so that it is not let go for being without one where all takes long. */
-async function rawJoined(page) {
-  const socket = await rawAt(page);
-  await socket.write(frame(TEXT, joinOf(page)));
+async function rawJoined(page, base = node) {
+  const socket = await rawAt(page, base);
+  await socket.write(frame(TEXT, joinOf(page, base)));
   await socket.until('answer to the join', () => socket.events.length > 0);
   return socket;
 }
@@ -509,20 +509,29 @@ describe('connections', () => {
     assert.equal(silent.status, undefined);
   });
 
-  test('S-23 beyond the limit of a node one gets a 503, and there is room again later', async () => {
-    const small = await another(['--http-max-connections', '40', '--http-threads', '1', '--http-max-per-address', '0']);
-    const sockets = await Promise.all(Array.from({ length: 60 }, () => RawSocket.open(small.httpPort, { path: null })));
-    const ask = 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n';
-    const served = await Promise.all(sockets.map(async socket => { // at once: who says nothing for long is let go
-      await socket.write(ask);
+  test('S-23 beyond the limit of a node the idle go, and when there are none one gets a 503', async () => {
+    const most = 40;
+    const small = await another(['--http-max-connections', `${most}`, '--http-threads', '1', '--http-max-per-address', '0']);
+    const page = await Page.open(small.url, '/lobby');
+    const open = count => Promise.all(Array.from({ length: count }, () => RawSocket.open(small.httpPort, { path: null })));
+    const ask = async socket => { // 0: closed without a word
+      await socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
       await Promise.race([socket.until('answer', () => socket.status !== undefined).catch(() => {}), socket.closed]);
       return socket.status ?? 0;
-    }));
-    const count = status => served.filter(one => one === status).length;
-    assert.ok(count(200) >= 30 && count(200) <= 40, `${count(200)} were served`);
-    assert.equal(count(200) + count(503) + count(0), 60);
-    assert.ok(count(503) > 0);
-    await Promise.all(sockets.map(socket => socket.cut()));
+    };
+    const idle = await open(most + 20);
+    await until('20 have gone for the last', () => idle.filter(socket => socket.isOver).length >= 20);
+    const [last] = await open(1);
+    assert.equal(await ask(last), 200);
+
+    const pages = await Promise.all(Array.from({ length: most }, () => rawJoined(page, small)));
+    await Promise.all([...idle, last].map(socket => socket.over()));
+    const late = await open(20);
+    const refused = await Promise.all(late.map(ask));
+    assert.ok(refused.every(status => status === 503 || status === 0), refused.join());
+    assert.ok(refused.includes(503));
+    assert.ok(pages.every(socket => !socket.isOver), 'a page stays');
+    await Promise.all([...late, ...pages].map(socket => socket.cut()));
     await until('there is room again', async () => (await request(`${small.url}/livez`)).status === 200);
   });
 

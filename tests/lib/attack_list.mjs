@@ -34,7 +34,7 @@ export const attackList = [
   ['S-20', 'odd JSON', [...live('§11.40 is closed'), ...unit('json', 'bad_texts_are_refused_with_a_place', 'depth_is_limited'), ['fuzz/fuzz_channel.c', ''], crowd]],
   ['S-21', 'clients that say too little', [...http('a head that trickles in', 'a socket that never joins'), ...unit('conn', 'deadlines_end_what_does_not_get_on', 'a_join_has_a_deadline'), crowd]],
   ['S-22', 'clients that do not read', [...live('§11.74 '), ...unit('conn', 'who_does_not_read_is_closed_with_4000', 'who_reads_nothing_for_long', 'who_reads_its_answer_too_slowly', 'for_one_slow_reader_too_many'), crowd]],
-  ['S-23', 'too many connections', [...http('(S-23)'), ...unit('conn', 'too_many_connections_are_told_so', 'one_address_gets_no_more', 'a_network_of_ipv6_gets_no_more', 'out_of_descriptors'), ...unit('addresses', 'what_counts_of_an_address')]],
+  ['S-23', 'too many connections', [...http('(S-23)'), ...unit('conn', 'too_many_connections_are_told_so', 'for_one_connection_too_many_the_longest_idle_goes', 'one_address_gets_no_more', 'a_network_of_ipv6_gets_no_more', 'out_of_descriptors'), ...unit('addresses', 'what_counts_of_an_address')]],
   ['S-24', 'too many messages', [...http('(S-24)', 'the API is limited for each name'), ...unit('chat', 'who_writes_too_fast')]],
   ['S-25', 'clients that are silent', [...unit('conn', 'a_join_has_a_deadline_and_silence_too'), ['e2e/heartbeat.mjs', '§11.64']]],
   ['S-26', 'other protocols, and connections that break off', [...port('S-26 '), ...unit('conn', 'a_connection_may_break_off_at_any_byte')]],

@@ -210,12 +210,26 @@ struct client {
     bool is_over; /* the server has ended the stream */
 };
 
+/* Whatever descriptor of this process has this client at its other end; -1: none. */
+static int other_end(const struct client *client)
+{
+    struct sockaddr_in mine, name;
+    socklen_t len = sizeof mine;
+    assert_int_equal(getsockname(client->fd, (struct sockaddr *)&mine, &len), 0);
+    for (int fd = 0; fd < 1024; fd++) {
+        len = sizeof name;
+        if (getpeername(fd, (struct sockaddr *)&name, &len) == 0 && name.sin_family == AF_INET &&
+            name.sin_port == mine.sin_port)
+            return fd;
+    }
+    return -1;
+}
+
 static void client_open_small(struct client *client, struct house *house, int receive_size)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)listener_port(house->listener)),
                              .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    uint64_t connections = counters(house)->connections;
 
     *client = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     buf_init(&client->got, 1 << 24);
@@ -223,7 +237,7 @@ static void client_open_small(struct client *client, struct house *house, int re
         setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &receive_size, sizeof receive_size);
     }
     assert_int_equal(connect(client->fd, (const struct sockaddr *)&to, sizeof to), 0);
-    UNTIL(house, counters(house)->connections > connections);
+    UNTIL(house, other_end(client) >= 0);
 }
 
 static void client_open(struct client *client, struct house *house)
@@ -261,21 +275,6 @@ static void client_send(struct client *client, struct house *house, struct slice
         if (count > 0) bytes = slice_skip(bytes, (size_t)count);
         turn(house);
     }
-}
-
-/* Whatever descriptor of this process has this client at its other end; -1: none. */
-static int other_end(const struct client *client)
-{
-    struct sockaddr_in mine, name;
-    socklen_t len = sizeof mine;
-    assert_int_equal(getsockname(client->fd, (struct sockaddr *)&mine, &len), 0);
-    for (int fd = 0; fd < 1024; fd++) {
-        len = sizeof name;
-        if (getpeername(fd, (struct sockaddr *)&name, &len) == 0 && name.sin_family == AF_INET &&
-            name.sin_port == mine.sin_port)
-            return fd;
-    }
-    return -1;
 }
 
 /* The kernel holds little for it, in both directions. */
@@ -926,23 +925,113 @@ static void the_owner_hears_of_a_connection_that_went_before_its_answer(void **s
 static void too_many_connections_are_told_so(void **state)
 {
     struct house house;
-    struct client clients[3];
+    struct client page, asks, drains, other;
+
+    (void)state;
+    house_open(&house, &(struct conn_limits){.connections_max = 3});
+    client_upgrade(&page, &house);
+    client_open(&asks, &house);
+    client_send(&asks, &house, slice_of("GET /later HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, house.waiting != NULL);
+    client_open_slow(&drains, &house);
+    client_send(&drains, &house, slice_of("GET /large HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, counters(&house)->queued_bytes > 0);
+
+    client_open(&other, &house);
+    UNTIL(&house, client_read(&other));
+    assert_true(has(&other.got, " 503 "));
+    assert_true(has(&other.got, "Retry-After: 1\r\n"));
+    client_close(&other);
+    UNTIL(&house, counters(&house)->connections == 3);
+
+    /* Its answer is out: now it is the one that goes. */
+    UNTIL(&house, client_read(&drains) || drains.got.len > LARGE);
+    UNTIL(&house, counters(&house)->queued_bytes == 0);
+    client_open(&other, &house);
+    client_send(&other, &house, slice_of("GET /tea HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, client_read(&other) || has(&other.got, " 200 "));
+    UNTIL(&house, client_read(&drains));
+    assert_int_equal(house.browsers_count, 1);
+    http_respond_text(house.waiting, 200, slice_of("now"));
+    UNTIL(&house, client_read(&asks) || has(&asks.got, "now\n"));
+    client_close(&page);
+    client_close(&asks);
+    client_close(&drains);
+    client_close(&other);
+    house_close(&house);
+}
+
+/* In whatever way it waits. And a request that is whole is answered, however many come after it. */
+static void for_one_connection_too_many_the_longest_idle_goes(void **state)
+{
+    static const struct slice said[] = {
+        SLICE(""), SLICE("GET / HT"), SLICE("GET /tea HTTP/1.1\r\n" HOST "\r\n"),
+        SLICE("GET /tea HTTP/1.1\r\n" HOST "\r\nGET / HT"),
+        SLICE("POST /tea HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\nab")};
+    enum { IDLE = sizeof said / sizeof *said, MORE = 40 };
+    struct house house;
+    struct client idle[IDLE], more[MORE], asks;
+
+    (void)state;
+    house_open(&house, &(struct conn_limits){.connections_max = IDLE + 1});
+    client_open(&asks, &house);
+    client_send(&asks, &house, slice_of("GET /later HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, house.waiting != NULL);
+    for (size_t i = 0; i < IDLE; i++) {
+        client_open(&idle[i], &house);
+        client_send(&idle[i], &house, said[i]);
+        for (int j = 0; j < 5; j++)
+            turn(&house);
+    }
+    for (size_t i = 0; i < MORE; i++) {
+        client_open(&more[i], &house);
+        struct client *gone = i < IDLE ? &idle[i] : &more[i - IDLE];
+        UNTIL(&house, client_read(gone));
+        assert_false(has(&gone->got, " 503 "));
+        for (size_t j = i + 1; j < IDLE; j++)
+            assert_false(client_read(&idle[j]));
+        UNTIL(&house, counters(&house)->connections == IDLE + 1);
+    }
+    client_send(&more[MORE - 1], &house, slice_of("GET /tea HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, client_read(&more[MORE - 1]) || has(&more[MORE - 1].got, "/tea\n"));
+    assert_false(more[MORE - 1].is_over);
+    http_respond_text(house.waiting, 200, slice_of("now"));
+    UNTIL(&house, client_read(&asks) || has(&asks.got, "now\n"));
+    for (size_t i = 0; i < IDLE; i++)
+        client_close(&idle[i]);
+    for (size_t i = 0; i < MORE; i++)
+        client_close(&more[i]);
+    client_close(&asks);
+    house_close(&house);
+}
+
+/* All within one turn: what has ended counts no more, though it is not gone. */
+static void many_that_come_at_once_are_not_closed_without_a_word(void **state)
+{
+    enum { MANY = 200 };
+    static int fds[MANY];
+    struct house house;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    struct client last = {.fd = -1};
 
     (void)state;
     house_open(&house, &(struct conn_limits){.connections_max = 2});
-    for (int i = 0; i < 3; i++)
-        client_open(&clients[i], &house);
-    UNTIL(&house, client_read(&clients[2]));
-    assert_true(has(&clients[2].got, " 503 "));
-    assert_true(has(&clients[2].got, "Retry-After: 1\r\n"));
-    for (int i = 1; i < 3; i++)
-        client_close(&clients[i]);
-    UNTIL(&house, counters(&house)->connections == 1);
-    client_open(&clients[1], &house);
-    client_send(&clients[1], &house, slice_of("GET /tea HTTP/1.1\r\n" HOST "\r\n"));
-    UNTIL(&house, client_read(&clients[1]) || has(&clients[1].got, " 200 "));
-    for (int i = 0; i < 2; i++)
-        client_close(&clients[i]);
+    to.sin_port = htons((uint16_t)listener_port(house.listener));
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_true(fds[i] >= 0);
+        int rv = connect(fds[i], (const struct sockaddr *)&to, sizeof to);
+        assert_true(rv == 0 || errno == EINPROGRESS);
+    }
+    last.fd = fds[MANY - 1];
+    buf_init(&last.got, 4096);
+    client_send(&last, &house, slice_of("GET /tea HTTP/1.1\r\n" HOST "\r\n"));
+    UNTIL(&house, client_read(&last) || has(&last.got, "/tea\n"));
+    assert_false(last.is_over);
+    UNTIL(&house, counters(&house)->connections == 2);
+    for (int i = 0; i < MANY - 1; i++)
+        (void)close(fds[i]);
+    client_close(&last);
     house_close(&house);
 }
 
@@ -1687,6 +1776,8 @@ int main(void)
         cmocka_unit_test(what_is_not_answered_in_time_is_told_as_unknown),
         cmocka_unit_test(the_owner_hears_of_a_connection_that_went_before_its_answer),
         cmocka_unit_test(too_many_connections_are_told_so),
+        cmocka_unit_test(for_one_connection_too_many_the_longest_idle_goes),
+        cmocka_unit_test(many_that_come_at_once_are_not_closed_without_a_word),
         cmocka_unit_test(one_address_gets_no_more_than_its_share),
         cmocka_unit_test(who_is_gone_before_it_is_accepted_has_no_address),
         cmocka_unit_test(a_proxy_is_believed_only_behind_one),
