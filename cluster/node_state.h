@@ -113,7 +113,7 @@ struct node {
         uint64_t from, goal; /* the number it began at; what backfill was told, 0 = nothing */
         uint64_t opened_ms, told_ms; /* of the log's lines */
     } gap;
-    uint64_t durable_ms; /* when the event store told of a commit last */
+    uint64_t durable_ms;     /* when the event store told of a commit last */
     uint64_t store_again_ms; /* a leader whose store hangs tries again then to hand over */
     bool is_store_stuck;
 
