@@ -303,11 +303,11 @@ static struct shown_room *find_or_add_room(struct tails *tails, struct slice nam
 void tails_open_empty(struct tails *tails, struct slice name, int thread_number)
 {
     struct shown_room *room = find_or_add_room(tails, name);
-    assert(!room->is_loading && !room->is_queued && room->tail.count == 0);
-    if (!room->is_loaded) room_tail_reset(&room->tail, 1);
-    room->is_loaded = true;
-    room->waiting |= 1u << thread_number;
-    serve_waiting(tails, room, 0);
+    if (!room->is_loaded && !room->is_loading && !room->is_queued) {
+        room_tail_reset(&room->tail, 1);
+        room->is_loaded = true;
+    }
+    tails_open(tails, name, thread_number);
 }
 
 void tails_open(struct tails *tails, struct slice name, int thread_number)

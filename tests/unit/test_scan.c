@@ -84,8 +84,9 @@ static void on_closed(struct raft *raft)
     raft_uv_close(raft->io);
 }
 
-static bool is_member(void *owner, uint64_t id)
+static bool may_link(void *owner, enum link_kind kind, uint64_t id)
 {
+    (void)kind;
     (void)owner;
     (void)id;
     return true;
@@ -127,7 +128,7 @@ static void make_segment(struct buf *out)
                                                                 .self = "a=127.0.0.1:1",
                                                                 .id = 1,
                                                                 .secret = slice_of("secret"),
-                                                                .is_member = is_member,
+                                                                .may_link = may_link,
                                                                 .on_link = on_link},
                                     &errmsg),
                      0);
