@@ -232,7 +232,8 @@ static void a_new_member_is_promoted_when_it_has_caught_up(void **state)
     struct run it;
     (void)state;
     run(&it,
-        ANSWERS(DONE, LEVEL("12"), LEVEL("0"), REFUSED("behind", "Not yet."), LEVEL("0"), DONE),
+        ANSWERS(DONE, LEVEL("1001"), LEVEL("1000"), REFUSED("behind", "Not yet."), LEVEL("12"),
+                DONE),
         WORDS("members", "add", "tea-4=h:1", "--promote"));
     assert_int_equal(it.code, 0);
     assert_string_equal(it.out, "tea-4 is a member.\ntea-4 is a voter.\n");
