@@ -370,6 +370,8 @@ static void conn_on_eof(struct conn *conn)
     bool is_working = conn->state == CONN_HTTP &&
                       (conn->phase == PHASE_ANSWER || conn->pending != NULL || conn->out.count > 0);
     bool is_sending = conn->state == CONN_DRAINING && !conn->was_websocket && conn->out.count > 0;
+    /* What was said before goes out before, as far as the kernel takes it: that a WebSocket begins, for one. */
+    if (conn->state == CONN_WEBSOCKET) conn_flush(conn);
     if (!is_working && !is_sending) conn_end(conn, CONN_END_CLIENT);
 }
 
