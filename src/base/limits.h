@@ -30,7 +30,7 @@ enum {
     READS_MAX = 256,               /* other reads that a web thread has under way, */
     READS_RUNNING_MAX = 2,         /* of which so many run, */
     READS_PER_ADDRESS_MAX = 32,    /* and that are of one address; beyond that it is told busy */
-    POOL_OTHERS = 8,               /* threads of libuv's pool that those never take */
+    POOL_OTHERS = 6,               /* threads of libuv's pool that those never take */
     ROOMS_IDLE_MAX = 256,          /* rooms that a web thread keeps though nobody is in them */
     PAGE_MESSAGES = 50,            /* messages of one page of history */
     LIST_ROOMS_MAX = 200,          /* rooms in the list on the home page */
