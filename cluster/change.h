@@ -10,8 +10,8 @@
  * index; guard.h). Asked at another node, it goes to the leader (RPC_CHANGE) and its answer comes back.
  *
  * change_allowed decides, with a sentence for the person who asked. A voter counts as sound when it is heard,
- * lacks no events, and has room on its disk. After every change a majority of the voters there will be must be sound: so a
- * dead machine can be replaced, but the last healthy ones cannot be removed. While any member
+ * lacks no events, and has room on its disk. After every change a majority of the voters there will be must
+ * be sound: so a dead machine can be replaced, but the last healthy ones cannot be removed. While any member
  * lacks history no one that has all of it is removed: it may be the only one. Of two voters the leader is
  * not removed: should the other one not get that change, neither could be elected any more.
  *

@@ -83,16 +83,24 @@ static void note_leaders_log(struct guard *guard, const struct raft_append_entri
     guard->leader_last = last;
 }
 
+/* In raft's list; NULL if this node is not there. */
+static int *own_role(struct raft *raft)
+{
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        struct raft_server *server = &raft->configuration.servers[i];
+        if (server->id == raft->id) return &server->role;
+    }
+    return NULL;
+}
+
 /* Who has no vote never gives its leader up to raft, however long that is silent; who has one, within two
  * election timeouts. */
 static bool has_silent_leader(const struct guard *guard)
 {
-    const struct raft *raft = guard->raft;
+    struct raft *raft = guard->raft;
     if (raft->state != RAFT_FOLLOWER || raft->snapshot.installing) return false;
-    for (unsigned i = 0; i < raft->configuration.n; i++) {
-        const struct raft_server *server = &raft->configuration.servers[i];
-        if (server->id == raft->id && server->role == RAFT_VOTER) return false;
-    }
+    const int *role = own_role(raft);
+    if (role != NULL && *role == RAFT_VOTER) return false;
     return guard->real.time(raft->io) - guard->heard >= 2 * raft->election_timeout;
 }
 
@@ -748,31 +756,23 @@ static void settle(struct guard *guard, unsigned short state_before)
     begin_term(guard);
 }
 
-/* Returns the role that this node had. */
-static int set_own_role(struct raft *raft, int role)
-{
-    struct raft_configuration *members = &raft->configuration;
-    for (unsigned i = 0; i < members->n; i++) {
-        if (members->servers[i].id != raft->id) continue;
-        int before = members->servers[i].role;
-        members->servers[i].role = role;
-        return before;
-    }
-    return role;
-}
-
 /* The change that gives us a vote may be in the log of somebody who cannot lead without it. Who asks counts
  * the votes of those who have one by its log, so whoever is asked answers as if it had; and as one who
  * notices that its leader is silent, which raft without a vote does not. */
 static void vote_without_a_vote(struct guard *guard, struct raft_message *message)
 {
     struct raft *raft = guard->raft;
-    int role = set_own_role(raft, RAFT_VOTER);
-    if (role != RAFT_VOTER && !is_recent(guard, guard->heard)) {
-        message->request_vote.disrupt_leader = true;
+    int *role = own_role(raft);
+    if (role == NULL || *role == RAFT_VOTER) {
+        guard->recv(raft->io, message);
+        return;
     }
-    guard->recv(raft->io, message);
-    set_own_role(raft, role); /* a request for a vote changes no member */
+    int before = *role;
+    if (!is_recent(guard, guard->heard)) message->request_vote.disrupt_leader = true;
+    *role = RAFT_VOTER;
+    guard->recv(raft->io,
+                message); /* a request for a vote changes no member: it is the same list */
+    *role = before;
 }
 
 static void on_recv(struct raft_io *io, struct raft_message *message)

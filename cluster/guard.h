@@ -128,7 +128,8 @@ struct guard_handler {
 struct guard_picture { /* of what on_change tells */
     unsigned short state;
     raft_term term;
-    raft_id leader;
+    raft_id
+        leader; /* 0: none; nor one who has been silent for so long that a voter had stood for election */
     bool is_ready;
 };
 

@@ -221,7 +221,7 @@ static void look_at_store(struct node *node, uint64_t now_ms)
     /* Whoever is asked may decline, or be gone. */
     if (!is_stuck || !node->is_leading || now_ms < node->store_again_ms) return;
     node->store_again_ms = now_ms + STORE_STUCK_MS;
-    node_begin_transfer(node, 0);
+    node_give_away(node, 0, "store_hangs");
 }
 
 static void look_whether_level(struct node *node)

@@ -81,8 +81,7 @@ static void tell_progress(struct node *node, uint64_t now_ms)
              (now_ms - node->gap.opened_ms) / 1000);
 }
 
-/* `to` 0: whoever is best (node_heir). Not a word when there is nobody: a lone node has nobody to give it to. */
-static void give_away(struct node *node, raft_id to, const char *reason)
+void node_give_away(struct node *node, raft_id to, const char *reason)
 {
     if (node_begin_transfer(node, to) != 0) return;
     log_info("hands over leadership", "to=%s reason=%s", to == 0 ? "any" : node_name_of(node, to),
@@ -101,7 +100,7 @@ static void hand_over_low(struct node *node)
     }
     if (node->is_transferring || node->disk_low_tries >= DISK_LOW_TRIES_MAX) return;
     node->disk_low_tries++;
-    give_away(node, 0, "disk_low");
+    node_give_away(node, 0, "disk_low");
 }
 
 void node_disk(struct node *node, uint64_t free_bytes)
@@ -151,7 +150,7 @@ static void look_at_log(struct node *node, uint64_t now_ms)
               (uint64_t)node->raft.last_stored, (uint64_t)raft_last_index(&node->raft),
               guard->watchdog.not_stored_ms);
     if (!node->is_leading) return;
-    give_away(node, 0, "log_still");
+    node_give_away(node, 0, "log_still");
 }
 
 /* ---- leading all the same ---- */
@@ -195,7 +194,7 @@ static void maybe_hand_over(struct node *node)
     if (!node->is_leading || !guard_is_unfit(&node->guard) || node->is_transferring) return;
     raft_id to = sound_voter(node);
     if (to == 0) return;
-    give_away(node, to, node->guard.has_gap ? "gap" : "disk_full");
+    node_give_away(node, to, node->guard.has_gap ? "gap" : "disk_full");
 }
 
 void node_gap_tick(struct node *node, uint64_t now_ms)

@@ -154,6 +154,8 @@ bool node_begins_log(struct node *node);
 /* To whom leadership goes when nobody says: a voter, or 0, raft's own choice, which does not know who is away, or
  * is unfit and would decline. */
 raft_id node_heir(struct node *node);
+/* `to` 0: to node_heir. Not a word when there is nobody: a lone node has nobody to give it to. */
+void node_give_away(struct node *node, raft_id to, const char *reason);
 void node_gap_changed(void *owner); /* the machine's on_gap */
 void node_gap_tick(struct node *node, uint64_t now_ms);
 void node_gap_status(const struct node *node, struct cluster_status *status);

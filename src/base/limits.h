@@ -66,13 +66,12 @@ enum {
     WS_SILENCE_MAX_MS = 90 * 1000,
     WS_MESSAGE_MAX = 64 * 1024, /* bytes in one message from a browser */
     WS_CONTROL_PER_SECOND_MAX = 50,
-    WS_CLOSE_MS = 1000,                 /* for the other side to answer our close */
-    CONN_OUT_MAX = 1024 * 1024,         /* bytes held for a slow browser before it is closed */
-    CONN_OUT_FRAMES_MAX = 256,          /* and frames */
-    CONN_STALLED_MS = 30 * 1000,        /* without progress */
-    ANSWER_BYTES_PER_S_MIN = 16 * 1024, /* of an HTTP answer, once CONN_STALLED_MS are over */
-    ANSWERS_HELD_MAX =
-        64 * 1024 * 1024, /* bytes of them that a web thread holds for slow readers */
+    WS_CLOSE_MS = 1000,                  /* for the other side to answer our close */
+    CONN_OUT_MAX = 1024 * 1024,          /* bytes held for a slow browser before it is closed */
+    CONN_OUT_FRAMES_MAX = 256,           /* and frames */
+    CONN_STALLED_MS = 30 * 1000,         /* without progress */
+    ANSWER_BYTES_PER_S_MIN = 16 * 1024,  /* of an HTTP answer, once CONN_STALLED_MS are over */
+    ANSWERS_HELD_MAX = 64 * 1024 * 1024, /* bytes that a web thread holds for slow readers */
     RESPONSE_MAX = 4 * 1024 * 1024,
     JOINS_PER_TURN_MAX = 64,
     CHANNEL_JOINS_MAX = 100, /* joins, and live patches to elsewhere, of one connection at once, */

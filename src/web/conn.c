@@ -176,7 +176,7 @@ static void conn_all_sent(struct conn *conn)
         conn_resume(conn); /* one request; its answer is flushed the next time */
         return;
     }
-    if (is_idle && conn->is_eof) {
+    if (conn->is_eof && (is_idle || conn->state == CONN_WEBSOCKET)) {
         conn_end(conn, CONN_END_CLIENT);
     } else if (is_idle && conn->phase == PHASE_NEXT) {
         conn_line_up(conn, &conn->server->quiet);

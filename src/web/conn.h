@@ -78,13 +78,12 @@ struct conn_handler { /* all are called in the loop of the thread, as its caller
 
 struct conn_limits {
     uint64_t connections_max; /* of this thread; 0 = off */
-    uint32_t
-        per_address_max; /* WebSockets of one address (addresses.h) of this thread, and half of its
-                               * connections; 0 = off */
-    size_t out_max;      /* bytes; CONN_OUT_MAX unless set */
-    size_t answers_max;  /* bytes; ANSWERS_HELD_MAX unless set */
-    size_t message_max;  /* bytes in one message; WS_MESSAGE_MAX unless set */
-    bool behind_proxy;   /* believe the last element of X-Forwarded-For */
+    /* WebSockets of one address (addresses.h) of this thread, and half of its connections; 0 = off. */
+    uint32_t per_address_max;
+    size_t out_max;     /* bytes; CONN_OUT_MAX unless set */
+    size_t answers_max; /* bytes; ANSWERS_HELD_MAX unless set */
+    size_t message_max; /* bytes in one message; WS_MESSAGE_MAX unless set */
+    bool behind_proxy;  /* believe the last element of X-Forwarded-For */
 };
 
 struct conn_server;

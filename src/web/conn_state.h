@@ -90,10 +90,9 @@ struct conn_server {
     struct buf every;
     struct buf scratch; /* the head of an answer */
     struct conn *conns, *conns_last;
-    struct conn *dirty; /* have something to send, or to go on with */
-    struct conn
-        *flushing;  /* had it when the flush began: what comes meanwhile waits for the next */
-    uint32_t turns; /* of the loop, from 1; it wraps */
+    struct conn *dirty;    /* have something to send, or to go on with */
+    struct conn *flushing; /* had it when the flush began; the others wait for the next */
+    uint32_t turns;        /* of the loop, from 1; it wraps */
     /* Two lines, longest first: of those who have asked for nothing yet or for nothing more, and of those
      * who have begun to wait for a large answer to go out. */
     struct conn *quiet, *slow;

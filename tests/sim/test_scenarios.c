@@ -682,20 +682,27 @@ static void a_full_disk_is_given_no_snapshot(void **state)
 
 /* ---- a leader that nobody elects ---- */
 
-/* a is the only voter, b has the log and no vote. a gives b an entry and ends while its own disk is at it; back
- * again it leads without an election, and what it puts in that place must not look like what b has there.
- * Returns whether b had what a lost. */
-static bool only_voter(unsigned wait_ms)
+/* a is the only voter, b has the log and no vote. Returns b. */
+static unsigned begin_with_stand_by(struct scene *scene)
 {
-    struct scene scene;
-    begin(&scene, NO_MISTAKE, 1, WINDOW_EVENTS, MANY);
-    struct world *world = scene.world;
-    unsigned a = scene.a, b = world_grow(world);
+    begin(scene, NO_MISTAKE, 1, WINDOW_EVENTS, MANY);
+    struct world *world = scene->world;
+    unsigned b = world_grow(world);
     assert_true(world_add(world, b));
     world_run(world, 500);
     assert_true(world_stand_by(world, b));
     world_run(world, 1000);
-    write_some(&scene, a, 1, 3);
+    write_some(scene, scene->a, 1, 3);
+    return b;
+}
+
+/* a gives b an entry and ends while its own disk is at it; back again it leads without an election, and what it
+ * puts in that place must not look like what b has there. Returns whether b had what a lost. */
+static bool only_voter(unsigned wait_ms)
+{
+    struct scene scene;
+    unsigned b = begin_with_stand_by(&scene), a = scene.a;
+    struct world *world = scene.world;
     world->nodes[a].disk.disk.latency_ms = 20 * 1000;
     raft_index before = last_of(&scene, a);
     crowd_send(scene.crowd, 2, 1, a);
@@ -728,21 +735,15 @@ static void what_an_only_voter_lost_is_lost_at_its_stand_by_too(void **state)
     assert_true(lost > 1 && lost < ROUNDS); /* else it has shown only half of it */
 }
 
-/* a is the only voter, and what makes b the second one is in a's log alone when they part: a asks for the vote
- * of b, and b knows of no vote that it has. */
+/* What makes b the second voter is in a's log alone when they part: a asks for the vote of b, and b knows of no
+ * vote that it has. */
 static void who_does_not_know_that_it_has_a_vote_votes(void **state)
 {
     (void)state;
     for (unsigned killed = 0; killed < 2; killed++) {
         struct scene scene;
-        begin(&scene, NO_MISTAKE, 1, WINDOW_EVENTS, MANY);
+        unsigned b = begin_with_stand_by(&scene), a = scene.a;
         struct world *world = scene.world;
-        unsigned a = scene.a, b = world_grow(world);
-        assert_true(world_add(world, b));
-        world_run(world, 500);
-        assert_true(world_stand_by(world, b));
-        world_run(world, 1000);
-        write_some(&scene, a, 1, 3);
         world_run(world, 1000);
         raft_index before = last_of(&scene, a);
         assert_int_equal(last_of(&scene, b), before);

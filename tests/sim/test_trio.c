@@ -497,6 +497,7 @@ static void who_ends_within_a_gap_goes_on_there(void **state)
     size_t place = (size_t)(away - trio.nodes);
     trio_start(&trio, place);
     wait_for(has_some_of_what_is_missing);
+    node_lag(away->node, BACKFILL_LAG_MAX + 1); /* it asks for no more, and ends before it has all */
     trio_stop(&trio, place);
     uint64_t reached = away->events;
     assert_true(reached > 5 && reached < wanted);
@@ -557,18 +558,24 @@ static bool another_one_leads_with_more_room(struct trio *t)
     return leader != NULL && leader != unfit;
 }
 
-/* Raft was asked to give it to one that is not there, and takes no second wish meanwhile. */
-static void a_leader_with_little_room_tries_again_until_somebody_takes_over(void **state)
+/* A leader is unfit, and raft is asked already to give its part to one that is not there: it takes no second wish
+ * meanwhile. Returns the place of that one. */
+static size_t ask_one_who_is_gone(void)
 {
-    (void)state;
     wait_for(all_are_ready);
-    unfit = trio_leader(&trio);
-    size_t gone = ((size_t)(unfit - trio.nodes) + 1) % 3;
+    size_t gone = ((size_t)(trio_leader(&trio) - trio.nodes) + 1) % 3;
     uint64_t id = trio.nodes[gone].node->id;
     trio_stop(&trio, gone);
     wait_for(has_leader);
     unfit = trio_leader(&trio);
     assert_int_equal(node_begin_transfer(unfit->node, id), 0);
+    return gone;
+}
+
+static void a_leader_with_little_room_tries_again_until_somebody_takes_over(void **state)
+{
+    (void)state;
+    size_t gone = ask_one_who_is_gone();
     wait_for(another_one_leads_with_more_room);
     trio_start(&trio, gone);
     wait_for(all_are_ready);
@@ -581,18 +588,10 @@ static bool another_one_leads_while_its_store_hangs(struct trio *t)
     return leader != NULL && leader != unfit;
 }
 
-/* The first time while raft is asked already to give it to one that is not there. */
 static void a_leader_whose_store_hangs_tries_again_until_somebody_takes_over(void **state)
 {
     (void)state;
-    wait_for(all_are_ready);
-    unfit = trio_leader(&trio);
-    size_t gone = ((size_t)(unfit - trio.nodes) + 1) % 3;
-    uint64_t id = trio.nodes[gone].node->id;
-    trio_stop(&trio, gone);
-    wait_for(has_leader);
-    unfit = trio_leader(&trio);
-    assert_int_equal(node_begin_transfer(unfit->node, id), 0);
+    size_t gone = ask_one_who_is_gone();
     guard_lag(&unfit->node->guard, STORE_LAG_BYTES_MAX + 1);
     wait_for(another_one_leads_while_its_store_hangs);
     guard_lag(&unfit->node->guard, 0);

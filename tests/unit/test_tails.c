@@ -267,19 +267,24 @@ static void on_some_tail(void *owner, int thread_number, struct room_mail *tail)
     mem_free(tail);
 }
 
-/* Names are for the asking: a few rooms are read at a time, so many wait, and the others are refused. */
-static void rooms_wait_for_their_turn_and_only_so_many(void **state)
+/* As many rooms as may be read or wait for it, and `more`. */
+static void fill_all_places(struct reading *reading, size_t more)
 {
-    struct reading *reading = *state;
-    const size_t most = TAIL_LOADS_RUNNING_MAX + TAIL_LOADS_WAITING_MAX;
-    char name[16];
+    char name[32];
     memset(&crowd, 0, sizeof crowd);
     tails_free(tails);
     tails = tails_new(&loop, reading->store, STORED, on_some_tail, NULL);
-    for (size_t i = 0; i < most + 3; i++) {
+    for (size_t i = 0; i < TAIL_LOADS_RUNNING_MAX + TAIL_LOADS_WAITING_MAX + more; i++) {
         snprintf(name, sizeof name, "x%zu", i);
         tails_open(tails, slice_from(name), 0);
     }
+}
+
+/* Names are for the asking: a few rooms are read at a time, so many wait, and the others are refused. */
+static void rooms_wait_for_their_turn_and_only_so_many(void **state)
+{
+    const size_t most = TAIL_LOADS_RUNNING_MAX + TAIL_LOADS_WAITING_MAX;
+    fill_all_places(*state, 3);
     assert_int_equal(crowd.refused, 3);
     assert_int_equal(loop.active_reqs.count, TAIL_LOADS_RUNNING_MAX);
     tails_close(tails, slice_from("x1000"), 0); /* nobody wants it any more: it is not read */
@@ -301,13 +306,7 @@ static void a_room_without_messages_is_not_read(void **state)
     struct reading *reading = *state;
     const size_t most = TAIL_LOADS_RUNNING_MAX + TAIL_LOADS_WAITING_MAX;
     char name[16];
-    memset(&crowd, 0, sizeof crowd);
-    tails_free(tails);
-    tails = tails_new(&loop, reading->store, STORED, on_some_tail, NULL);
-    for (size_t i = 0; i < most; i++) {
-        snprintf(name, sizeof name, "x%zu", i);
-        tails_open(tails, slice_from(name), 0);
-    }
+    fill_all_places(reading, 0);
     assert_int_equal(crowd.came, 0);
     for (size_t i = 0; i < 3; i++) {
         snprintf(name, sizeof name, "nobody%zu", i);
