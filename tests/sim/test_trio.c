@@ -497,7 +497,8 @@ static void who_ends_within_a_gap_goes_on_there(void **state)
     size_t place = (size_t)(away - trio.nodes);
     trio_start(&trio, place);
     wait_for(has_some_of_what_is_missing);
-    node_lag(away->node, BACKFILL_LAG_MAX + 1); /* it asks for no more, and ends before it has all */
+    node_lag(away->node,
+             BACKFILL_LAG_MAX + 1); /* it asks for no more, and ends before it has all */
     trio_stop(&trio, place);
     uint64_t reached = away->events;
     assert_true(reached > 5 && reached < wanted);
